@@ -1,0 +1,1 @@
+"""The science: delays, neurons, networks. Needs torch alone."""

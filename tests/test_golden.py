@@ -1,0 +1,165 @@
+"""A port started from the reference's first parameters must follow its whole training, to the last digits."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.lib.npyio import NpzFile
+from torch import Tensor
+from torch.nn import functional as F
+
+from lit_delays.snn.decisions import class_scores
+from lit_delays.snn.network import DelaySNN, NetworkConfig
+from lit_delays.training.optimizer import OptimizerConfig, make_optimizer, schedule_optimizer
+from lit_delays.training.schedules import sigma_at
+
+from .conftest import GOLDEN
+
+FILES = [path for path in sorted(GOLDEN.glob("*.npz")) if "meta" in np.load(path)]
+DELAYS = {"snn_delays": "learned", "snn_delays_lr0": "fixed", "snn": "none"}
+DECISIONS = {"sum": "sum", "mean": "mean", "max": "max", "spike_count": "spike_count"}
+WEIGHT_LR, DELAY_LR = 5e-3, 0.1
+OFFSET = 0.27  # between the true width and what the reference stores
+
+
+def test_the_golden_files_are_found() -> None:
+    if not GOLDEN.exists():
+        pytest.skip(f"no golden files at {GOLDEN}")
+    assert FILES
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_reference_training_is_followed(path: Path) -> None:
+    golden = np.load(path)
+    meta = json.loads(str(golden["meta"]))
+    network = build(meta, golden)
+    follow(network, meta, golden)
+    network.eval()
+    close(network(counts(golden, 0)), golden["eval.output"], rtol=1e-6)
+
+
+def follow(network: DelaySNN, meta: dict[str, Any], golden: NpzFile) -> None:
+    config = OptimizerConfig(weight_lr=WEIGHT_LR, delay_lr=DELAY_LR)
+    optimizer = make_optimizer(network, config)
+    for epoch in range(meta["epochs"]):
+        anneal(network, meta, golden, epoch)
+        schedule_optimizer(optimizer, config, epoch, meta["epochs"])
+        check_rates(optimizer, golden["lr_w,beta1,lr_pos"][epoch])
+        for step in range(meta["steps"]):
+            optimizer.zero_grad()
+            output = network(counts(golden, step))
+            labels = torch.from_numpy(golden[f"y{step}"])
+            loss = F.cross_entropy(class_scores(output, network.config.decision), labels)
+            loss.backward()  # type: ignore[no-untyped-call]
+            close(loss, golden["losses"][epoch * meta["steps"] + step])
+            if epoch == step == 0:
+                close(output, golden["first.output"])
+                check_gradients(network, golden)
+            optimizer.step()
+            network.constrain()
+        if epoch == 0:
+            check_parameters(network, golden, "epoch1")
+    check_parameters(network, golden, "final")
+
+
+def build(meta: dict[str, Any], golden: NpzFile) -> DelaySNN:
+    config = NetworkConfig(
+        num_inputs=meta["I"],
+        num_classes=meta["O"],
+        time_step_ms=1.0,
+        hidden_size=meta["H"],
+        num_hidden_layers=meta["hidden_layers"],
+        delays=DELAYS[meta["model"]],  # type: ignore[arg-type]
+        max_delay_ms=meta["max_delay"],
+        num_synapses=meta["kernel_count"],
+        fan_in=1 if meta["sparsity"] else None,
+        neuron=meta["neuron"],
+        tau_mem_ms=meta["tau_steps"],
+        v_threshold=meta["v_threshold"],
+        surrogate_slope=meta["alpha"],
+        synapse_tau_ms=2.0 if meta["synapse_filter"] else None,
+        dropout=meta["dropout"],
+        decision=DECISIONS[meta["loss"]],  # type: ignore[arg-type]
+    )
+    network = DelaySNN(config).double()
+    with torch.no_grad():
+        for mine, theirs in matched(network, golden, "init"):
+            mine.copy_(theirs.view_as(mine))
+        for index, layer in enumerate(network.delay_layers()):
+            if layer.mask is not None:
+                layer.mask.copy_(torch.from_numpy(golden[f"mask{index}"]))
+    return network
+
+
+def matched(network: DelaySNN, golden: NpzFile, moment: str) -> list[tuple[Tensor, Tensor]]:
+    """Every tensor of ours beside the reference's at a moment of its training."""
+    pairs = []
+
+    def pair(mine: Tensor, name: str) -> None:
+        pairs.append((mine, torch.from_numpy(np.asarray(golden[f"{moment}.{name}"]))))
+
+    for index, layer in enumerate(network.delay_layers()):
+        pair(layer.weight, f"weight{index}")
+        if layer.delay is not None:
+            position = torch.from_numpy(golden[f"{moment}.P{index}"][0])
+            pairs.append((layer.delay, layer.max_delay // 2 - position))
+    for index, block in enumerate(network.blocks):
+        for name in ("weight", "bias", "running_mean", "running_var"):
+            pair(getattr(block.norm, name), f"bn{index}_{name}")
+    if network.config.neuron == "plif":
+        neurons = [block.neuron for block in network.blocks] + [network.readout_neuron]
+        for index, neuron in enumerate(neurons):
+            pair(neuron.leak_logit, f"plif_w{index}")
+    return pairs
+
+
+def anneal(network: DelaySNN, meta: dict[str, Any], golden: NpzFile, epoch: int) -> None:
+    if network.config.delays != "learned":
+        return
+    start = meta["max_delay"] // 2 + OFFSET
+    sigma = sigma_at(
+        epoch, "exponential", start=start, final=0.5, num_epochs=meta["final_epoch"]
+    )
+    close(sigma - OFFSET, golden["SIG"][epoch])
+    network.set_sigma(sigma)
+
+
+def check_rates(optimizer: torch.optim.Optimizer, expected: np.ndarray) -> None:
+    groups = {group["name"]: group for group in optimizer.param_groups}
+    for name in ("weights", "norms"):
+        close(groups[name]["lr"], expected[0])
+        close(groups[name]["betas"][0], expected[1])
+    if len(expected) > 2:
+        close(groups["delays"]["lr"], expected[2])
+        assert groups["delays"]["betas"][0] == 0.9
+
+
+def check_gradients(network: DelaySNN, golden: NpzFile) -> None:
+    for index, layer in enumerate(network.delay_layers()):
+        assert layer.weight.grad is not None
+        close(layer.weight.grad, golden[f"first.grad_weight{index}"])
+        if isinstance(layer.delay, torch.nn.Parameter):
+            assert layer.delay.grad is not None
+            close(-layer.delay.grad, golden[f"first.grad_P{index}"][0])
+
+
+def check_parameters(network: DelaySNN, golden: NpzFile, moment: str) -> None:
+    for mine, theirs in matched(network, golden, moment):
+        close(mine, theirs.numpy())
+
+
+def close(
+    mine: Tensor | float, theirs: np.ndarray | np.floating[Any], rtol: float = 1e-8
+) -> None:
+    """Equal to ``rtol``, relative to the largest entry: a small entry is a difference of large ones."""
+    mine = torch.as_tensor(mine, dtype=torch.float64).detach()
+    expected = torch.as_tensor(np.asarray(theirs, dtype=np.float64)).view(mine.shape)
+    scale = float(expected.abs().max())
+    torch.testing.assert_close(mine, expected, rtol=rtol, atol=rtol * scale)
+
+
+def counts(golden: NpzFile, step: int) -> Tensor:
+    return torch.from_numpy(golden[f"x{step}"].astype(np.float64))
