@@ -18,9 +18,7 @@ END = START / 1e4  # last rate
 BETA1_HIGH, BETA1_LOW = 0.95, 0.85  # Adam's beta1 mirrors the rate
 
 
-def sigma_at(
-    epoch: int, schedule: SigmaSchedule, *, start: float, final: float, num_epochs: int
-) -> float:
+def sigma_at(epoch: int, schedule: SigmaSchedule, *, start: float, final: float, num_epochs: int) -> float:
     r"""Width of the soft delays in an epoch, in time steps.
 
     .. math:: \sigma(e) = f + (\sigma_0 - f) \left(\frac{\sigma_1 - f}{\sigma_0 - f}\right)^{e/E}

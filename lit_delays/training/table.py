@@ -1,0 +1,79 @@
+"""The table of a run: `metrics.csv`, one row an epoch."""
+
+import csv
+import os
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+from typing_extensions import override
+
+FILE_NAME = "metrics.csv"
+
+
+class EpochTable(Logger):
+    """Writes every metric of an epoch into one row of ``metrics.csv``.
+
+    The file is replaced as a whole after each epoch, so a reader never sees half a row, and a resumed run
+    goes on where the table ends. Lightning's own CSV logger deletes the file on resume and spreads an epoch
+    over several rows.
+
+    Args:
+        run_dir: Folder of the run.
+    """
+
+    def __init__(self, run_dir: Path) -> None:
+        super().__init__()
+        self.path = run_dir / FILE_NAME
+        self._rows = read_table(self.path) if self.path.exists() else {}
+
+    @property
+    @override
+    def name(self) -> str:
+        return ""
+
+    @property
+    @override
+    def version(self) -> str:
+        return ""
+
+    @property
+    @override
+    def save_dir(self) -> str:
+        return str(self.path.parent)
+
+    @override
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        values = {name: float(value) for name, value in metrics.items() if name != "epoch"}
+        self._rows.setdefault(int(metrics["epoch"]), {}).update(values)
+
+    @override
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Nothing: `config.yaml` beside the table holds them."""
+
+    @override
+    @rank_zero_only
+    def save(self) -> None:
+        if not self._rows:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        names = sorted({name for row in self._rows.values() for name in row})
+        partial = self.path.with_suffix(".part")
+        with partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, ["epoch", *names])
+            writer.writeheader()
+            writer.writerows({"epoch": epoch, **row} for epoch, row in sorted(self._rows.items()))
+        os.replace(partial, self.path)
+
+
+def read_table(path: Path) -> dict[int, dict[str, float]]:
+    """Metrics by epoch, as the table at ``path`` holds them; empty cells are left out."""
+    with path.open(newline="") as file:
+        return {
+            int(row.pop("epoch")): {name: float(value) for name, value in row.items() if value}
+            for row in csv.DictReader(file)
+        }
