@@ -94,6 +94,7 @@ class DelayClassifier(pl.LightningModule):
     def _step(self, stage: str, scores: Tensor, labels: Tensor) -> Tensor:
         loss = F.cross_entropy(scores, labels)
         accuracy = self.accuracy[f"{stage}_acc"]
+        assert isinstance(accuracy, Metric)
         accuracy.update(scores, labels)
         show = {"on_step": False, "on_epoch": True, "batch_size": len(labels), "prog_bar": True}
         self.log(f"{stage}/loss", loss, sync_dist=stage != "train", **show)  # type: ignore[arg-type]

@@ -44,7 +44,8 @@ def sigma_at(epoch: int, schedule: SigmaSchedule, *, start: float, final: float,
     match schedule:
         case "exponential":
             floor = SIGMA_FLOOR if final > SIGMA_FLOOR else 0.0
-            return floor + (start - floor) * ((final - floor) / (start - floor)) ** progress
+            share = (final - floor) / (start - floor)
+            return floor + (start - floor) * math.pow(share, progress)
         case "linear":
             return start + (final - start) * progress
         case "cosine":

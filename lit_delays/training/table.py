@@ -47,8 +47,9 @@ class EpochTable(Logger):
     @override
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        values = {name: float(value) for name, value in metrics.items() if name != "epoch"}
-        self._rows.setdefault(int(metrics["epoch"]), {}).update(values)
+        values = {name: float(v) for name, v in metrics.items() if name != "epoch" and "test/" not in name}
+        if values:  # the test set is met once, after the last epoch: result.json has it
+            self._rows.setdefault(int(metrics["epoch"]), {}).update(values)
 
     @override
     @rank_zero_only

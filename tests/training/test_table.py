@@ -26,3 +26,10 @@ def test_a_resumed_table_goes_on(tmp_path):
 def test_an_empty_table_leaves_no_file(tmp_path):
     EpochTable(tmp_path / "run").save()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_test_set_is_not_in_the_table(tmp_path):
+    table = EpochTable(tmp_path)
+    table.log_metrics({"epoch": 1, "test/acc": 0.5})
+    table.save()
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,5 @@
+"""Run with `python -m lit_delays`."""
+
+from lit_delays.cli import main
+
+main()

@@ -1,0 +1,63 @@
+"""The command line: ``python -m lit_delays fit --config configs/shd.yaml``.
+
+The only file that knows jsonargparse. Lightning is imported when a command needs it, so that help and
+mistakes answer at once.
+"""
+
+import os
+import sys
+
+from lit_delays.errors import InputError
+
+COMMANDS = {
+    "fit": "train a network, then test the checkpoint with the best validation accuracy",
+    "validate": "measure a checkpoint on the validation set",
+    "test": "measure a checkpoint on the test set",
+    "predict": "write the answer to every test sample into predictions.csv",
+    "report": "print a table of finished runs",
+}
+
+HELP = """usage: python -m lit_delays COMMAND [options]
+
+Spiking networks with learnable delays.
+
+commands:
+{commands}
+
+Start with:    python -m lit_delays fit --config configs/quickstart.yaml
+All options:   python -m lit_delays COMMAND --help
+Resume:        repeat the command; the same options continue the same run."""
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run one command; a mistake of the user is one line on stderr and exit code 2."""
+    args = sys.argv[1:] if args is None else args
+    if not args or args[0] in ("-h", "--help"):
+        print(HELP.format(commands="\n".join(f"  {name:9} {text}" for name, text in COMMANDS.items())))
+        return
+    try:
+        run(args[0], args[1:])
+    except (InputError, OSError) as error:
+        if os.environ.get("LIT_DELAYS_DEBUG"):
+            raise
+        sys.exit(fail(str(error)))
+
+
+def run(command: str, args: list[str]) -> None:
+    """Hand the command over to the part of the house that does it."""
+    if command not in COMMANDS:
+        raise InputError(f"unknown command {command!r}; choose from {', '.join(COMMANDS)}.")
+    if command == "report":
+        from lit_delays.experiments.report import report
+
+        report(args)
+    else:
+        from lit_delays.lightning_cli import DelayCLI
+
+        DelayCLI(command, args)
+
+
+def fail(message: str) -> int:
+    """Print the one line that says what is wrong; returns the exit code."""
+    print(f"lit_delays: error: {' '.join(message.split())}", file=sys.stderr)
+    return 2

@@ -1,0 +1,1 @@
+"""Spikes in: files, generated patterns, batches. Knows nothing of networks or training."""

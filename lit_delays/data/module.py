@@ -1,0 +1,256 @@
+"""SpikeData, the LightningDataModule: from the name of a data set to batches of events."""
+
+import math
+from collections.abc import Collection
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import lightning.pytorch as pl
+import numpy as np
+from torch.utils.data import DataLoader
+from typing_extensions import override
+
+from lit_delays.data.arrays import SpikeArrays
+from lit_delays.data.events import Binning, EventBatch, EventBatches
+from lit_delays.data.files import open_spikes, peek_class_names
+from lit_delays.data.patterns import NUM_CHANNELS, make_patterns
+from lit_delays.data.sources import SOURCES, Split, locate
+from lit_delays.data.spikes import BinningName, Ints
+from lit_delays.data.splits import EpochSampler, random_split, speaker_split
+from lit_delays.errors import InputError
+
+NUM_PATTERNS: dict[Split, int] = {"train": 2000, "test": 500}
+PATTERN_SEEDS: dict[Split, int] = {"train": 0, "test": 1}
+
+
+class SpikeData(pl.LightningDataModule):
+    """Spike trains of a public data set, of your own files, or generated.
+
+    HDF5 files are checked and packed once, into ``$LIT_DELAYS_CACHE`` (default ``~/.cache/lit_delays``).
+
+    Args:
+        dataset: Spiking Heidelberg Digits, Spiking Speech Commands, your own ``files``, or generated
+            ``patterns`` of 20 channels, which take no notice of ``channels_per_bin``, ``num_units`` and
+            ``binning``.
+        data_dir: Folder of the public data sets' files.
+        train_file: Your own HDF5 file in SHD's layout, instead of ``dataset``; needs ``test_file``.
+        val_file: Your own validation file.
+        test_file: Your own test file.
+        time_step_ms: Length of a time step, in ms, above 0.
+        channels_per_bin: Neighbouring channels merged into one input, at least 1.
+        num_units: Channels in the files, 1 to 65536.
+        binning: ``uniform`` time steps, or the ``paper``'s, whose next step starts at the next spike.
+        clip_ms: Length kept of every sample, in ms from its first spike; later spikes are dropped. All of it
+            by default.
+        padding: Length of a batch: its ``longest`` sample, as in the paper, or ``fixed`` to ``clip_ms``.
+        validation: Without a validation file: hold out whole ``speakers`` of the training set, or ``random``
+            samples of it, or validate on the test set like the ``paper``.
+        val_fraction: Share of the training samples to hold out, in (0, 1); for speakers, the least share.
+        split_seed: Of the drawing of the samples or speakers to hold out, and of the epochs' order.
+        batch_size: Samples a batch and process, at least 1.
+        num_workers: Processes that prepare batches; 0 for the main one, which is enough.
+    """
+
+    def __init__(
+        self,
+        dataset: Literal["patterns", "shd", "ssc", "files"] = "shd",
+        data_dir: str = "data",
+        train_file: str | None = None,
+        val_file: str | None = None,
+        test_file: str | None = None,
+        time_step_ms: float = 10.0,
+        channels_per_bin: int = 5,
+        num_units: int = 700,
+        binning: BinningName = "uniform",
+        clip_ms: float | None = None,
+        padding: Literal["longest", "fixed"] = "longest",
+        validation: Literal["speakers", "random", "paper"] = "speakers",
+        val_fraction: float = 0.1,
+        split_seed: int = 0,
+        batch_size: int = 256,
+        num_workers: int = 0,
+    ) -> None:
+        super().__init__()
+        own_files: dict[Split, str | None] = {"train": train_file, "val": val_file, "test": test_file}
+        self.own_files = {split: Path(file).expanduser() for split, file in own_files.items() if file}
+        self.dataset: str = "files" if self.own_files else dataset
+        self.data_dir, self.num_units = Path(data_dir), num_units
+        self.validation, self.val_fraction, self.split_seed = validation, val_fraction, split_seed
+        self.batch_size, self.num_workers = batch_size, num_workers
+        _require("channels_per_bin", channels_per_bin, channels_per_bin >= 1, "at least 1")
+        _require("num_units", num_units, 1 <= num_units <= 2**16, "from 1 to 65536")
+        _require("val_fraction", val_fraction, 0 < val_fraction < 1, "between 0 and 1")
+        _require("batch_size", batch_size, batch_size >= 1, "at least 1")
+        _require("num_workers", num_workers, num_workers >= 0, "at least 0")
+        _check_lengths(time_step_ms, clip_ms, padding)
+        if self.dataset == "files":
+            _check_own_files(self.own_files)
+        is_pattern = self.dataset == "patterns"
+        self.num_inputs = NUM_CHANNELS if is_pattern else math.ceil(num_units / channels_per_bin)
+        self.binning = Binning(
+            rule="uniform" if is_pattern else binning,
+            time_step_ms=time_step_ms,
+            num_inputs=self.num_inputs,
+            channels_per_bin=1 if is_pattern else channels_per_bin,
+            clip_ms=clip_ms,
+            fixed=padding == "fixed",
+        )
+        self._opened: dict[Split, SpikeArrays] = {}
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes by label; their numbers where the training file names none."""
+        if self.dataset == "patterns":
+            return self._open("train").class_names
+        return peek_class_names(self._path("train"))
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    @property
+    def num_test_samples(self) -> int:
+        """Number of samples in the test set."""
+        return len(self._open("test"))
+
+    @property
+    def selection(self) -> str:
+        """What a network is chosen by, in words for tables."""
+        if "val" in self._splits:
+            return "validation file"
+        if self.validation == "paper":
+            return "test set (paper protocol)"
+        speakers = self._open("train").speakers
+        if self.validation == "random" or speakers is None:
+            return f"random {100 * self.val_fraction:g} % of train"
+        names = np.unique(speakers[self._held_out[1]]).tolist()
+        return f"held-out speaker{'s' if len(names) > 1 else ''} {', '.join(map(str, names))}"
+
+    @override
+    def prepare_data(self) -> None:
+        """Check and pack the files, in one process a machine."""
+        if self.dataset != "patterns":
+            for split in self._splits:
+                open_spikes(self._path(split), self.num_units)
+
+    @override
+    def setup(self, stage: str | None = None) -> None:
+        """Open all files: a wrong test file shows before the training, not after it."""
+        for split in self._splits:
+            self._open(split)
+        _ = self._held_out  # so that a wrong split shows now
+
+    @override
+    def train_dataloader(self) -> DataLoader[EventBatch]:
+        train = self._open("train")
+        return self._loader(train, self._held_out[0], shuffle=True)
+
+    @override
+    def val_dataloader(self) -> DataLoader[EventBatch]:
+        if "val" in self._splits:
+            return self._loader(self._open("val"))
+        if self.validation == "paper":
+            return self.test_dataloader()
+        return self._loader(self._open("train"), self._held_out[1])
+
+    @override
+    def test_dataloader(self) -> DataLoader[EventBatch]:
+        return self._loader(self._open("test"))
+
+    @override
+    def predict_dataloader(self) -> DataLoader[EventBatch]:
+        return self.test_dataloader()
+
+    def _loader(
+        self, arrays: SpikeArrays, indices: Ints | None = None, shuffle: bool = False
+    ) -> DataLoader[EventBatch]:
+        batches = EventBatches(arrays, np.arange(len(arrays)) if indices is None else indices, self.binning)
+        rank, world_size, on_gpu = 0, 1, False
+        if self.trainer is not None:
+            rank, world_size = self.trainer.global_rank, self.trainer.world_size
+            on_gpu = self.trainer.strategy.root_device.type == "cuda"
+        sampler = EpochSampler(len(batches), self.batch_size, shuffle, self.split_seed, rank, world_size)
+        return DataLoader(
+            batches,
+            sampler=sampler,
+            batch_size=None,  # the sampler hands out whole batches: one gather instead of many
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=on_gpu,
+        )
+
+    @cached_property
+    def _held_out(self) -> tuple[Ints, Ints]:
+        """Places in the training set to train on, and to validate on."""
+        train = self._open("train")
+        everything = np.arange(len(train))
+        if "val" in self._splits or self.validation == "paper":
+            return everything, everything[:0]
+        if self.validation == "random" or self.dataset == "patterns":
+            if len(train) < 2:
+                raise InputError(f"a random split needs at least 2 training samples, got {len(train)}.")
+            return random_split(len(train), self.val_fraction, self.split_seed)
+        if train.speakers is None or len(np.unique(train.speakers)) < 2:
+            raise InputError(
+                f"{self._path('train')}: `--data.validation=speakers` needs two or more speakers in"
+                " `extra/speaker`; give --data.validation=random."
+            )
+        return speaker_split(train.speakers, self.val_fraction, self.split_seed)
+
+    @property
+    def _splits(self) -> tuple[Split, ...]:
+        if self.dataset == "patterns":
+            return ("train", "test")
+        return tuple(self.own_files) or tuple(SOURCES[self.dataset].files)
+
+    def _path(self, split: Split) -> Path:
+        if not self.own_files:
+            return locate(self.dataset, split, self.data_dir)
+        path = self.own_files[split]
+        if not path.is_file():
+            raise InputError(f"cannot find {path.absolute()}; check `--data.{split}_file`.")
+        return path
+
+    def _open(self, split: Split) -> SpikeArrays:
+        if split not in self._opened:
+            if self.dataset == "patterns":
+                arrays = make_patterns(NUM_PATTERNS[split], seed=PATTERN_SEEDS[split])
+            else:
+                arrays = open_spikes(self._path(split), self.num_units)
+                self._check_classes(arrays, self._path(split))
+            self._opened[split] = arrays
+        return self._opened[split]
+
+    def _check_classes(self, arrays: SpikeArrays, path: Path) -> None:
+        names = self.class_names
+        if arrays.class_names and arrays.class_names != names:
+            raise InputError(
+                f"{path}: `extra/keys` must name the classes of the training file,"
+                f" {', '.join(names)}, got {', '.join(arrays.class_names)}."
+            )
+        if (largest := int(arrays.labels.max())) >= len(names):
+            raise InputError(
+                f"{path}: `labels` must be below {len(names)}, the training file's classes, got {largest}."
+            )
+
+
+def _check_lengths(time_step_ms: float, clip_ms: float | None, padding: str) -> None:
+    _require("time_step_ms", time_step_ms, 0 < time_step_ms < math.inf, "above 0 ms")
+    if clip_ms is not None:
+        shortest = f"at least one time step ({time_step_ms:g} ms)"
+        _require("clip_ms", clip_ms, time_step_ms <= clip_ms < math.inf, shortest)
+    elif padding == "fixed":
+        raise InputError("`--data.padding=fixed` needs `--data.clip_ms`, the length to pad to, in ms.")
+
+
+def _check_own_files(own_files: Collection[Split]) -> None:
+    for split in ("train", "test"):
+        if split not in own_files:
+            raise InputError(f"your own files need `--data.{split}_file`; give the path of an HDF5 file.")
+
+
+def _require(option: str, value: float, holds: bool, rule: str) -> None:
+    if not holds:
+        raise InputError(f"`--data.{option}` must be {rule}, got {value:g}.")

@@ -1,0 +1,118 @@
+"""SHD's layout of an HDF5 file, read piece by piece and checked.
+
+================== ==================== ============================================
+``spikes/times``   lists of floats      s, 0 to 60
+``spikes/units``   lists of integers    channels, 0 to ``num_units - 1``
+``labels``         integers             classes, from 0
+``extra/speaker``  integers, optional   who spoke
+``extra/keys``     texts, optional      names of the classes
+================== ==================== ============================================
+
+Every function raises an InputError that names the file, the rule and the first sample that breaks it.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from lit_delays.data.hdf5 import dataset, optional_dataset, read
+from lit_delays.data.spikes import MAX_SECONDS, Half, Ints
+from lit_delays.errors import InputError
+
+SAMPLES_AT_ONCE = 256
+
+Chunk = tuple[Half, NDArray[np.uint16], Ints]
+
+
+def read_class_names(file: h5py.File) -> tuple[str, ...]:
+    """Names of the classes by label; empty where the file names none."""
+    keys = optional_dataset(file, "extra/keys", "SO")
+    texts: Iterable[bytes | str] = [] if keys is None else read(keys)
+    return tuple(text.decode(errors="replace") if isinstance(text, bytes) else str(text) for text in texts)
+
+
+def read_labels(file: h5py.File) -> Ints:
+    """Classes of all samples, int64, shape ``(S,)``."""
+    labels: Ints = read(dataset(file, "labels", "iu")).astype(np.int64)
+    if len(labels) == 0:
+        raise InputError(f"{file.filename}: `labels` must hold at least one sample, got 0.")
+    num_classes = len(read_class_names(file))
+    if num_classes and (wrong := labels >= num_classes).any():
+        rule = f"below the number of names in `extra/keys` ({num_classes})"
+    else:
+        wrong, rule = labels < 0, "at least 0"
+    if wrong.any():
+        sample = int(wrong.argmax())
+        raise InputError(
+            f"{file.filename}: `labels` of sample {sample} must be {rule}, got {labels[sample]}."
+        )
+    return labels
+
+
+def read_speakers(file: h5py.File) -> Ints | None:
+    """Speakers of all samples, int64, shape ``(S,)``; None where the file names none."""
+    speakers = optional_dataset(file, "extra/speaker", "iu")
+    if speakers is None:
+        return None
+    _check_length(speakers, len(dataset(file, "labels", "iu")))
+    return read(speakers).astype(np.int64)
+
+
+def read_spikes(file: h5py.File, num_units: int) -> Iterator[Chunk]:
+    """Times in s, units and numbers of spikes, of a few hundred samples at a time.
+
+    Times are rounded to float16, the precision of SHD, and sorted within every sample.
+    """
+    times, units = dataset(file, "spikes/times", "vlen f"), dataset(file, "spikes/units", "vlen iu")
+    num_samples = len(dataset(file, "labels", "iu"))
+    for lists in (times, units):
+        _check_length(lists, num_samples)
+    for first in range(0, num_samples, SAMPLES_AT_ONCE):
+        chunk = slice(first, first + SAMPLES_AT_ONCE)
+        yield _checked(file.filename, first, read(times, chunk), read(units, chunk), num_units)
+
+
+def _check_length(found: h5py.Dataset, num_samples: int) -> None:
+    if len(found) != num_samples:
+        name = found.name.removeprefix("/")
+        raise InputError(
+            f"{found.file.filename}: `{name}` must have one entry a label ({num_samples}), got {len(found)}."
+        )
+
+
+def _checked(
+    path: str, first: int, time_lists: NDArray[Any], unit_lists: NDArray[Any], num_units: int
+) -> Chunk:
+    lengths = np.array([len(times) for times in time_lists])
+    for index, units_here in enumerate(unit_lists):
+        if len(units_here) != lengths[index]:
+            raise InputError(
+                f"{path}: `spikes/units` of sample {first + index} must have one entry a spike time"
+                f" ({lengths[index]}), got {len(units_here)}."
+            )
+    times: NDArray[Any] = np.concatenate(list(time_lists))
+    units: NDArray[Any] = np.concatenate(list(unit_lists))
+    sample = np.repeat(first + np.arange(len(lengths)), lengths)
+    _check_range(f"{path}: `spikes/times`", times, sample, times <= MAX_SECONDS, f"0 to {MAX_SECONDS:g} s")
+    _check_range(f"{path}: `spikes/units`", units, sample, units < num_units, f"0 to {num_units - 1}")
+    times = times.astype(np.float16)
+    if not _ascending(times, sample):
+        order = np.lexsort((times, sample))  # stable
+        times, units = times[order], units[order]
+    return times, units.astype(np.uint16), lengths
+
+
+def _check_range(
+    where: str, values: NDArray[np.number], sample: Ints, low_enough: NDArray[np.bool_], rule: str
+) -> None:
+    wrong = ~(low_enough & (values >= 0))  # also where a time is not a number
+    if wrong.any():
+        spike = int(wrong.argmax())
+        raise InputError(f"{where} of sample {sample[spike]} must be {rule}, got {values[spike]}.")
+
+
+def _ascending(times: Half, sample: Ints) -> bool:
+    return not np.any((times[1:] < times[:-1]) & (sample[1:] == sample[:-1]))

@@ -1,0 +1,101 @@
+"""Which samples are held out for validation: pure functions of the seed.
+
+Letter: S samples.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from lit_delays.data.spikes import Ints
+
+
+def random_split(num_samples: int, fraction: float, seed: int) -> tuple[Ints, Ints]:
+    """Samples to train on and samples held out, both ascending; at least one of each.
+
+    Args:
+        num_samples: Number of samples, at least 2.
+        fraction: Share to hold out, in (0, 1).
+        seed: Of the drawing.
+
+    Example:
+        >>> train, held_out = random_split(num_samples=10, fraction=0.2, seed=0)
+        >>> len(train), len(held_out)
+        (8, 2)
+    """
+    num_held_out = min(max(round(fraction * num_samples), 1), num_samples - 1)
+    order = np.random.default_rng(seed).permutation(num_samples)
+    return np.sort(order[num_held_out:]), np.sort(order[:num_held_out])
+
+
+def speaker_split(speakers: Ints, fraction: float, seed: int) -> tuple[Ints, Ints]:
+    """Samples to train on and samples held out, with no speaker in both.
+
+    Args:
+        speakers: Who spoke each sample, shape ``(S,)``; at least two different ones.
+        fraction: Least share of the samples to hold out, in (0, 1). Less where one speaker would be left
+            with nothing to train on.
+        seed: Of the drawing of speakers.
+
+    Example:
+        >>> speaker_split(np.array([4, 4, 9, 9, 9]), fraction=0.1, seed=0)
+        (array([2, 3, 4]), array([0, 1]))
+    """
+    names, sizes = np.unique(speakers, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    enough = np.searchsorted(np.cumsum(sizes[order]), fraction * len(speakers)) + 1
+    held_out = np.isin(speakers, names[order[: min(int(enough), len(names) - 1)]])
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+class EpochSampler(Sampler[Ints]):
+    """Batches of indices, for one of several processes.
+
+    Lightning sets the epoch, and the order is a function of it and the seed: a resumed run needs no state.
+    A shuffled epoch keeps its last, smaller batch, and repeats samples only to give every process as many as
+    the others. An epoch in order never repeats a sample, and gives every process as many batches.
+
+    Args:
+        num_samples: Number of samples.
+        batch_size: Samples a batch.
+        shuffle: Draw a new order every epoch.
+        seed: Of the order.
+        rank: This process, from 0.
+        world_size: Number of processes.
+    """
+
+    def __init__(
+        self,
+        num_samples: int,
+        batch_size: int,
+        shuffle: bool = False,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.num_samples, self.batch_size, self.shuffle = num_samples, batch_size, shuffle
+        self.seed, self.rank, self.world_size = seed, rank, world_size
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of this epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        samples_per_process = -(-self.num_samples // self.world_size)
+        return -(-samples_per_process // self.batch_size)
+
+    def __iter__(self) -> Iterator[Ints]:
+        own = self._order()[self.rank :: self.world_size]
+        if self.world_size > 1 and not self.shuffle:
+            # a process with one sample less must still take part in as many batches
+            yield from np.array_split(own, len(self))
+        else:
+            yield from (own[start : start + self.batch_size] for start in range(0, len(own), self.batch_size))
+
+    def _order(self) -> Ints:
+        if not self.shuffle:
+            return np.arange(self.num_samples)
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.num_samples)
+        return np.resize(order, -(-self.num_samples // self.world_size) * self.world_size)

@@ -1,0 +1,101 @@
+"""What a run came to: one line to read, one file to collect."""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lit_delays.snn.network import DelaySNN
+
+FILE_NAME = "result.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """Accuracy of a run on its test set.
+
+    Args:
+        accuracy: Share of samples classified right, in [0, 1].
+        num_samples: Samples in the test set.
+        epoch: Epoch of the checkpoint, counted from 1.
+        num_epochs: Epochs of the run.
+        selection: How that epoch was chosen.
+        num_parameters: Learned numbers: weights, delays, norms.
+        minutes: Time that training took.
+    """
+
+    accuracy: float
+    num_samples: int
+    epoch: int
+    num_epochs: int
+    selection: str
+    num_parameters: int
+    minutes: float | None = None
+
+    def __str__(self) -> str:
+        low, high = interval(self.accuracy, self.num_samples)
+        return (
+            f"test accuracy {self.accuracy:.2%} (95 % interval {low:.1%} to {high:.1%}, {self.num_samples}"
+            f" samples), epoch {self.epoch} of {self.num_epochs}, chosen by {self.selection}"
+        )
+
+    def save(self, run_dir: Path) -> None:
+        """Write ``result.json`` into the folder of the run."""
+        (run_dir / FILE_NAME).write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def load(cls, run_dir: Path) -> "Result":
+        """Read ``result.json`` from the folder of a run."""
+        return cls(**json.loads((run_dir / FILE_NAME).read_text()))
+
+
+def interval(accuracy: float, num_samples: int) -> tuple[float, float]:
+    """95 % confidence interval of an accuracy, both ends in [0, 1].
+
+    Args:
+        accuracy: Share of right answers, in [0, 1].
+        num_samples: Number of answers, at least 1.
+
+    Source:
+        Wilson (1927), the score interval: sound near 0 and 1, where the usual one leaves the range.
+
+    Example:
+        >>> low, high = interval(0.9384, 2264)
+        >>> round(low, 3), round(high, 3)
+        (0.928, 0.948)
+    """
+    z = 1.96
+    spread = z * math.sqrt(accuracy * (1 - accuracy) / num_samples + z**2 / (4 * num_samples**2))
+    centre, scale = accuracy + z**2 / (2 * num_samples), 1 + z**2 / num_samples
+    return max((centre - spread) / scale, 0.0), min((centre + spread) / scale, 1.0)
+
+
+def count_parameters(network: DelaySNN) -> int:
+    """Learned numbers as the paper counts them: weights, delays and norms of the synapses that exist.
+
+    Example:
+        >>> from lit_delays.snn.network import NetworkConfig
+        >>> count_parameters(DelaySNN(NetworkConfig()))
+        214016
+    """
+    total = sum(parameter.numel() for parameter in network.parameters())
+    for layer in network.delay_layers():
+        if layer.mask is not None:
+            missing = layer.mask.numel() - int(layer.mask.sum())
+            total -= missing * (2 if layer.delays == "learned" else 1)
+    return total
+
+
+def describe(network: DelaySNN) -> str:
+    """The network in one line.
+
+    Example:
+        >>> from lit_delays.snn.network import NetworkConfig
+        >>> describe(DelaySNN(NetworkConfig()))
+        '140-256-256-20, learned delays up to 240 ms, 214,016 parameters'
+    """
+    config = network.config
+    sizes = [config.num_inputs, *[config.hidden_size] * config.num_hidden_layers, config.num_classes]
+    longest = f" up to {(config.max_delay - 1) * config.time_step_ms:g} ms" if config.delays != "none" else ""
+    delays = f"{config.delays.replace('none', 'no')} delays{longest}"
+    return f"{'-'.join(map(str, sizes))}, {delays}, {count_parameters(network):,} parameters"

@@ -1,0 +1,254 @@
+"""Options to objects to a run: Lightning's command line, shaped for delay networks."""
+
+import csv
+import logging
+import os
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any, NoReturn
+
+import lightning.pytorch as pl
+import torch
+import yaml
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.utilities import rank_zero_only
+from typing_extensions import override
+
+from lit_delays import cli
+from lit_delays.data.module import SpikeData
+from lit_delays.errors import InputError
+from lit_delays.experiments.figures import draw_delays, draw_learning
+from lit_delays.experiments.results import Result, count_parameters, describe
+from lit_delays.training.callbacks import EpochLines, LayerStatistics, SigmaAnnealing
+from lit_delays.training.classifier import DelayClassifier
+from lit_delays.training.runs import best_checkpoint, last_checkpoint, run_folder
+from lit_delays.training.table import EpochTable
+
+TRAINER_DEFAULTS = {
+    "max_epochs": 150,
+    "default_root_dir": "runs",
+    "use_distributed_sampler": False,  # SpikeData samples for every rank itself, and never twice
+    "log_every_n_steps": 1,
+    "num_sanity_val_steps": 1,
+    "enable_model_summary": False,  # counts 0 FLOPs; before_fit says more in two lines
+    "logger": None,
+}
+
+
+class OneLineParser(LightningArgumentParser):
+    """Says what is wrong in one line, without the usage of two hundred options."""
+
+    @override
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        if not self.exit_on_error:
+            super().error(message, ex)
+        sys.exit(cli.fail(message))
+
+
+class DelayCLI(LightningCLI):
+    """Parses the options of one command, builds data, network and trainer, and runs it.
+
+    Args:
+        command: ``fit``, ``validate``, ``test`` or ``predict``.
+        args: The options after it.
+    """
+
+    def __init__(self, command: str, args: list[str]) -> None:
+        self.command = command
+        _quieten()
+        super().__init__(
+            DelayClassifier,
+            SpikeData,
+            parser_class=OneLineParser,
+            save_config_callback=SaveConfig,
+            save_config_kwargs={"save_to_log_dir": False},
+            trainer_defaults=TRAINER_DEFAULTS,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            args=[command, *args],
+        )
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """Only the command at hand: the options of each take half a second to collect."""
+        return {self.command: LightningCLI.subcommands()[self.command]}
+
+    @override
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        self.config = parser.parse_args(args)
+
+    @override
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--name", type=str | None, help="name of the run; default: data set and a hash")
+        parser.add_lightning_class_args(SigmaAnnealing, "sigma")
+        parser.link_arguments("data.time_step_ms", "model.network.time_step_ms")
+        for name in ("num_inputs", "num_classes"):
+            parser.link_arguments(f"data.{name}", f"model.network.{name}", apply_on="instantiate")
+
+    @override
+    def before_instantiate_classes(self) -> None:
+        options = self.config[self.command]
+        plain = yaml.safe_load(self._parser(self.command).dump(options, skip_none=False))
+        self.run_dir = run_folder(plain)
+        options.name = self.run_dir.name
+        options.weights_only = True
+        if self.command == "test":
+            options.verbose = False  # after_test says it in one line
+        options.ckpt_path = self._checkpoint(options.ckpt_path)
+        _check_epochs(plain["trainer"]["max_epochs"])
+        _check_clip(plain)
+        _place_wandb(options.trainer.logger, self.run_dir)
+
+    def _checkpoint(self, chosen: str | None) -> str | None:
+        """Path of the checkpoint to start from: this run's last for fit, its best for the others."""
+        if self.command == "fit" and chosen in (None, "last"):
+            last = last_checkpoint(self.run_dir)
+            return str(last) if last.exists() else None
+        paths = {None: best_checkpoint, "best": best_checkpoint, "last": last_checkpoint}
+        path = paths[chosen](self.run_dir) if chosen in paths else Path(str(chosen))
+        if not path.is_file():
+            raise InputError(
+                f"no checkpoint at {path}; train with `fit` and the same options, or give --ckpt_path."
+            )
+        return str(path)
+
+    @override
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        chosen = self._get(self.config_init, "trainer")
+        kwargs["default_root_dir"] = str(self.run_dir)
+        loggers = chosen.get("logger") or []
+        others = [item for item in (loggers if isinstance(loggers, list) else [loggers]) if item is not True]
+        if self.command != "fit":
+            kwargs["logger"] = False  # one more look at a run does not belong into its table
+        elif chosen.get("logger") is not False:
+            kwargs["logger"] = [EpochTable(self.run_dir), *others]
+        kwargs["callbacks"] = [*(chosen.get("callbacks") or []), *self._own_callbacks(chosen)]
+        return super().instantiate_trainer(**kwargs)
+
+    def _own_callbacks(self, chosen: Any) -> list[pl.Callback]:
+        callbacks: list[pl.Callback] = [LayerStatistics()]
+        if self.command == "fit" and chosen.get("enable_checkpointing") is not False:
+            folder = best_checkpoint(self.run_dir).parent
+            best = best_checkpoint(self.run_dir).stem
+            callbacks += [
+                ModelCheckpoint(folder, best, monitor="val/acc", mode="max", enable_version_counter=False),
+                ModelCheckpoint(folder, last_checkpoint(self.run_dir).stem, enable_version_counter=False),
+            ]
+        if chosen.get("enable_progress_bar") is not False:
+            callbacks.append(RichProgressBar() if sys.stderr.isatty() else EpochLines())
+        return callbacks
+
+    def before_fit(self) -> None:
+        """Say what is trained and where it is kept."""
+        self._started = time.monotonic()
+        network = self.model.network
+        if self.trainer.is_global_zero:
+            print(f"run: {self.run_dir}", f"network: {describe(network)}", sep="\n", flush=True)
+
+    def after_fit(self) -> None:
+        """Test the chosen checkpoint and draw the figures: a finished run shows what it came to."""
+        best = best_checkpoint(self.run_dir)
+        if self.trainer.interrupted or not best.exists():
+            return
+        minutes = (time.monotonic() - self._started) / 60
+        self.trainer.test(self.model, self.datamodule, ckpt_path=str(best), verbose=False, weights_only=True)
+        if self.trainer.is_global_zero:
+            result = self._result(best, minutes=minutes)
+            result.save(self.run_dir)
+            self.model.load_state_dict(torch.load(best, weights_only=True)["state_dict"])
+            figures = [draw_learning(self.run_dir), draw_delays(self.model.network, self.run_dir)]
+            print(result, *[f"figure: {path}" for path in figures if path], sep="\n")
+
+    def after_test(self) -> None:
+        """Say what the checkpoint came to, in one line."""
+        if self.trainer.is_global_zero:
+            print(self._result(Path(self.config[self.command].ckpt_path)))
+
+    def predict(self, **kwargs: Any) -> None:
+        """Write ``predictions.csv``: the answer to every test sample, in the order of the file."""
+        answers = self.trainer.predict(**{**kwargs, "return_predictions": True})
+        path = self.run_dir / "predictions.csv"
+        names = self.datamodule.class_names
+        partial = path.with_suffix(".part")
+        with partial.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["sample", "prediction", "label"])
+            pairs = (pair for batch in answers or [] for pair in zip(*batch, strict=True))
+            writer.writerows([sample, *(names[int(k)] for k in pair)] for sample, pair in enumerate(pairs))
+        os.replace(partial, path)
+        print(path)
+
+    def _result(self, checkpoint: Path, minutes: float | None = None) -> Result:
+        saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
+        return Result(
+            accuracy=float(self.trainer.callback_metrics["test/acc"]),
+            num_samples=self.datamodule.num_test_samples,
+            epoch=saved["epoch"] + 1,
+            num_epochs=self.trainer.max_epochs or 0,
+            selection="being the last" if checkpoint.stem == "last" else self.datamodule.selection,
+            num_parameters=count_parameters(self.model.network),
+            minutes=minutes,
+        )
+
+
+class SaveConfig(SaveConfigCallback):
+    """Writes every option of a run to ``config.yaml`` in its folder, and to W&B under one key."""
+
+    @override
+    @rank_zero_only
+    def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if stage != "fit":
+            return
+        folder = Path(trainer.default_root_dir)  # not trainer.log_dir, which waits for the other ranks
+        folder.mkdir(parents=True, exist_ok=True)
+        text = self.parser.dump(self.config, skip_none=False)
+        (folder / "config.yaml").write_text(text)
+        for logger in trainer.loggers:
+            logger.log_hyperparams({"config": yaml.safe_load(text)})
+
+
+def _quieten() -> None:
+    """Keep Lightning's warnings; leave out its tips, and what its users can do nothing about."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    for text in (
+        "isinstance.treespec, LeafSpec",  # Lightning 2.6.6 with torch 2.13
+        "does not have many workers",  # SpikeData needs none
+        "callbacks used to create the checkpoint",  # testing needs no ModelCheckpoint
+        "Checkpoint directory .* exists and is not empty",  # a run that goes on
+    ):
+        warnings.filterwarnings("ignore", f".*{text}")
+
+
+def _check_epochs(max_epochs: int | None) -> None:
+    if max_epochs is None or max_epochs < 1:
+        raise InputError(
+            f"`--trainer.max_epochs` must be at least 1, got {max_epochs}: the schedules need an end."
+        )
+
+
+def _check_clip(options: dict[str, Any]) -> None:
+    clip_ms, max_delay_ms = options["data"]["clip_ms"], options["model"]["network"]["max_delay_ms"]
+    if clip_ms is not None and options["model"]["network"]["delays"] != "none" and clip_ms < max_delay_ms:
+        raise InputError(
+            f"`--data.clip_ms` must be at least `--model.network.max_delay_ms` ({max_delay_ms:g} ms), or the"
+            f" longest delays hear nothing, got {clip_ms:g}."
+        )
+
+
+def _place_wandb(loggers: Any, run_dir: Path) -> None:
+    """Keep W&B's files in the run's folder, and W&B offline where there is no key."""
+    for logger in loggers if isinstance(loggers, list) else [loggers]:
+        if str(getattr(logger, "class_path", "")).endswith("WandbLogger"):
+            run_dir.mkdir(parents=True, exist_ok=True)
+            logger.init_args.save_dir = str(run_dir)
+            logger.init_args.name = logger.init_args.name or run_dir.name
+            if not _has_wandb_key():
+                os.environ.setdefault("WANDB_MODE", "offline")
+
+
+def _has_wandb_key() -> bool:
+    netrc = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
+    return "WANDB_API_KEY" in os.environ or (netrc.is_file() and "api.wandb.ai" in netrc.read_text())

@@ -1,0 +1,230 @@
+import re
+
+import h5py
+import lightning.pytorch as pl
+import numpy as np
+import pytest
+import torch
+
+from lit_delays.data.module import SpikeData
+from lit_delays.data.sources import SOURCES, locate
+from lit_delays.errors import InputError
+
+
+def write(path, labels=(0, 1, 0, 1, 0, 1), speakers=(3, 3, 4, 4, 7, 7), keys=(b"no", b"yes")):
+    """Sample ``i`` has ``i`` spikes, all of channel ``i``, 10 ms apart."""
+    with h5py.File(path, "w") as file:
+        for name, kind in (("times", np.float16), ("units", np.uint16)):
+            file.create_dataset(f"spikes/{name}", (len(labels),), h5py.vlen_dtype(kind))
+        for index in range(len(labels)):
+            file["spikes/times"][index] = np.float16([0, *np.arange(0.015, 1, 0.01)][:index])
+            file["spikes/units"][index] = np.full(index, index, np.uint16)
+        file["labels"] = labels
+        for name, content in (("extra/speaker", speakers), ("extra/keys", keys)):
+            if content is not None:
+                file[name] = np.array(content)
+    return str(path)
+
+
+@pytest.fixture(autouse=True)
+def caches(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIT_DELAYS_CACHE", str(tmp_path / "caches"))
+
+
+@pytest.fixture
+def own(tmp_path):
+    return {"train_file": write(tmp_path / "train.h5"), "test_file": write(tmp_path / "test.h5")}
+
+
+def labels_of(loader):
+    return torch.cat([batch.labels for batch in loader]).tolist()
+
+
+def num_spikes_of(loader):
+    return torch.cat([batch.counts().sum(dim=(0, 2)) for batch in loader]).int().tolist()
+
+
+def test_what_the_network_needs_is_known_before_setup(own):
+    data = SpikeData(**own)
+    assert (data.num_inputs, data.num_classes, data.class_names) == (140, 2, ("no", "yes"))
+    assert SpikeData(**own, channels_per_bin=3, num_units=100).num_inputs == 34
+
+
+def test_generated_patterns_need_no_files():
+    data = SpikeData("patterns")
+    data.prepare_data()
+    data.setup()
+    assert (data.num_inputs, data.num_classes, data.num_test_samples) == (20, 10, 500)
+    assert data.selection == "random 10 % of train"
+    assert len(labels_of(data.train_dataloader())) + len(labels_of(data.val_dataloader())) == 2000
+    assert len(labels_of(data.test_dataloader())) == 500
+
+
+def test_whole_speakers_are_held_out(own):
+    data = SpikeData(**own)
+    data.setup()
+    held_out = num_spikes_of(data.val_dataloader())
+    assert len(held_out) == 2
+    assert sorted(held_out + num_spikes_of(data.train_dataloader())) == [0, 1, 2, 3, 4, 5]
+    speaker = {0: 3, 2: 4, 4: 7}[held_out[0]]
+    assert data.selection == f"held-out speaker {speaker}"
+    assert re.fullmatch(r"held-out speakers \d, \d", SpikeData(**own, val_fraction=0.5).selection)
+
+
+def test_a_random_share_is_held_out(own):
+    data = SpikeData(**own, validation="random", val_fraction=0.5)
+    assert data.selection == "random 50 % of train"
+    held_out = num_spikes_of(data.val_dataloader())
+    assert sorted(held_out + num_spikes_of(data.train_dataloader())) == [0, 1, 2, 3, 4, 5]
+    assert len(held_out) == 3
+
+
+def test_the_papers_habit_trains_on_everything_and_validates_on_test(own, tmp_path):
+    own["test_file"] = write(tmp_path / "three.h5", labels=(1, 1, 1), speakers=None)
+    data = SpikeData(**own, validation="paper")
+    assert data.selection == "test set (paper protocol)"
+    assert len(labels_of(data.train_dataloader())) == 6
+    assert labels_of(data.val_dataloader()) == [1, 1, 1]
+
+
+def test_a_validation_file_is_used_where_there_is_one(own, tmp_path):
+    data = SpikeData(**own, val_file=write(tmp_path / "val.h5", labels=(1, 1), speakers=None))
+    assert data.selection == "validation file"
+    assert len(labels_of(data.train_dataloader())) == 6
+    assert labels_of(data.val_dataloader()) == [1, 1]
+
+
+def test_public_data_sets_are_found_by_their_files(tmp_path):
+    for name in SOURCES["ssc"].files.values():
+        write(tmp_path / name)
+    data = SpikeData("ssc", data_dir=str(tmp_path))
+    data.setup()
+    assert data.selection == "validation file"
+    assert data.num_test_samples == 6
+
+
+def test_predictions_follow_the_file(own):
+    data = SpikeData(**own, batch_size=4)
+    assert [len(batch.labels) for batch in data.predict_dataloader()] == [4, 2]
+    assert num_spikes_of(data.predict_dataloader()) == [0, 1, 2, 3, 4, 5]
+
+
+def test_batches_have_the_length_of_their_longest_sample_or_of_the_clip(own):
+    def num_steps(**options):
+        loader = SpikeData(**own, batch_size=4, **options).test_dataloader()
+        return [len(batch.counts()) for batch in loader]
+
+    assert num_steps() == [3, 5]
+    assert num_steps(clip_ms=40) == [3, 4]
+    assert num_steps(clip_ms=40, padding="fixed") == [4, 4]
+
+
+def test_workers_give_the_same_batches(own):
+    counts = [
+        [batch.counts() for batch in SpikeData(**own, batch_size=4, num_workers=workers).test_dataloader()]
+        for workers in (0, 1)
+    ]
+    assert all(torch.equal(alone, worked) for alone, worked in zip(*counts, strict=True))
+
+
+class Listener(pl.LightningModule):
+    """Notes what it is fed."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.heard = []
+
+    def training_step(self, batch):
+        self.heard.append((self.current_epoch, batch.counts().sum(dim=(0, 2)).int().tolist()))
+        return self.weight * 0
+
+    def validation_step(self, batch):
+        pass
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def test_every_epoch_has_its_own_order_and_a_resumed_one_the_same(own, tmp_path):
+    def heard(max_epochs, ckpt_path=None):
+        listener, data = Listener(), SpikeData(**own, validation="paper", batch_size=4)
+        quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+        trainer = pl.Trainer(
+            accelerator="cpu",
+            max_epochs=max_epochs,
+            use_distributed_sampler=False,
+            enable_checkpointing=False,
+            default_root_dir=tmp_path,
+            **quiet,
+        )
+        trainer.fit(listener, data, ckpt_path=ckpt_path, weights_only=True)
+        trainer.save_checkpoint(tmp_path / "last.ckpt")
+        return listener.heard
+
+    straight = heard(4)
+    heard(2)
+    assert heard(4, tmp_path / "last.ckpt") == straight[4:]
+    assert straight[0][1] != straight[2][1]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"time_step_ms": 0}, "`--data.time_step_ms` must be above 0 ms, got 0."),
+        ({"channels_per_bin": 0}, "`--data.channels_per_bin` must be at least 1, got 0."),
+        ({"num_units": 70_000}, "`--data.num_units` must be from 1 to 65536, got 70000."),
+        ({"clip_ms": 4}, "`--data.clip_ms` must be at least one time step (10 ms), got 4."),
+        ({"padding": "fixed"}, "`--data.padding=fixed` needs `--data.clip_ms`, the length to pad to, in ms."),
+        ({"val_fraction": 1}, "`--data.val_fraction` must be between 0 and 1, got 1."),
+        ({"batch_size": 0}, "`--data.batch_size` must be at least 1, got 0."),
+        ({"num_workers": -1}, "`--data.num_workers` must be at least 0, got -1."),
+        ({"dataset": "files"}, "your own files need `--data.train_file`; give the path of an HDF5 file."),
+        ({"train_file": "a.h5"}, "your own files need `--data.test_file`; give the path of an HDF5 file."),
+        ({"val_file": "a.h5"}, "your own files need `--data.train_file`; give the path of an HDF5 file."),
+    ],
+)
+def test_wrong_options_are_refused(options, sentence):
+    with pytest.raises(InputError, match="^" + re.escape(sentence) + "$"):
+        SpikeData(**options)
+
+
+def test_a_missing_public_file_comes_with_the_command_that_gets_it(tmp_path):
+    path = tmp_path / "shd_test.h5"
+    address = "https://zenkelab.org/datasets/shd_test.h5.gz"
+    command = f"curl --fail --create-dirs -o {path}.gz {address} && gunzip {path}.gz"
+    with pytest.raises(
+        InputError, match="^" + re.escape(f"cannot find {path}; get it with: {command}") + "$"
+    ):
+        locate("shd", "test", tmp_path)
+
+
+def test_a_missing_file_of_ones_own_is_named_with_its_option(own, tmp_path):
+    own["test_file"] = str(tmp_path / "none.h5")
+    sentence = f"cannot find {tmp_path / 'none.h5'}; check `--data.test_file`."
+    with pytest.raises(InputError, match="^" + re.escape(sentence) + "$"):
+        SpikeData(**own).setup()
+
+
+def test_speakers_must_be_known_to_be_held_out(own, tmp_path):
+    own["train_file"] = write(tmp_path / "nobody.h5", speakers=None)
+    sentence = (
+        f"{own['train_file']}: `--data.validation=speakers` needs two or more speakers in `extra/speaker`;"
+        " give --data.validation=random."
+    )
+    with pytest.raises(InputError, match="^" + re.escape(sentence) + "$"):
+        SpikeData(**own).setup()
+
+
+def test_test_classes_must_be_those_of_training(own, tmp_path):
+    own["test_file"] = write(tmp_path / "other.h5", keys=(b"yes", b"no"))
+    sentence = "`extra/keys` must name the classes of the training file, no, yes, got yes, no."
+    with pytest.raises(InputError, match=re.escape(f"{own['test_file']}: {sentence}")):
+        SpikeData(**own).setup()
+
+
+def test_test_labels_must_be_known_in_training(own, tmp_path):
+    own["test_file"] = write(tmp_path / "more.h5", labels=(0, 2), speakers=None, keys=None)
+    sentence = "`labels` must be below 2, the training file's classes, got 2."
+    with pytest.raises(InputError, match=re.escape(f"{own['test_file']}: {sentence}")):
+        SpikeData(**own).setup()

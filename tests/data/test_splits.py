@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lit_delays.data.splits import EpochSampler, random_split, speaker_split
+
+sizes = st.integers(1, 40)
+
+
+@given(num_samples=st.integers(2, 200), fraction=st.floats(0.01, 0.99), seed=st.integers(0, 3))
+def test_a_random_split_is_a_partition_with_two_sides(num_samples, fraction, seed):
+    train, held_out = random_split(num_samples, fraction, seed)
+    assert sorted([*train, *held_out]) == list(range(num_samples))
+    assert len(train) > 0
+    assert len(held_out) == pytest.approx(fraction * num_samples, abs=1)
+
+
+@given(speakers=st.lists(st.integers(0, 5), min_size=2).filter(lambda names: len(set(names)) > 1))
+def test_no_speaker_is_on_both_sides(speakers):
+    speakers = np.array(speakers)
+    train, held_out = speaker_split(speakers, 0.2, seed=1)
+    assert sorted([*train, *held_out]) == list(range(len(speakers)))
+    assert not set(speakers[train]) & set(speakers[held_out])
+    assert len(train) > 0
+    only_one_left = len(set(speakers[train])) == 1
+    assert len(held_out) >= 0.2 * len(speakers) or only_one_left
+
+
+def test_no_more_speakers_are_held_out_than_needed():
+    _, held_out = speaker_split(np.repeat(np.arange(10), 10), 0.2, seed=0)
+    assert len(held_out) == 20
+
+
+@given(num_samples=sizes, batch_size=sizes, epoch=st.integers(0, 3))
+def test_one_process_sees_every_sample_once_an_epoch(num_samples, batch_size, epoch):
+    sampler = EpochSampler(num_samples, batch_size, shuffle=True)
+    sampler.set_epoch(epoch)
+    batches = list(sampler)
+    assert len(batches) == len(sampler)
+    assert sorted(np.concatenate(batches)) == list(range(num_samples))
+    assert all(len(batch) == batch_size for batch in batches[:-1])
+
+
+@given(num_samples=sizes, batch_size=sizes, world_size=st.integers(2, 5), shuffle=st.booleans())
+def test_several_processes_share_an_epoch(num_samples, batch_size, world_size, shuffle):
+    ranks = [
+        list(EpochSampler(num_samples, batch_size, shuffle, rank=rank, world_size=world_size))
+        for rank in range(world_size)
+    ]
+    seen = np.concatenate([batch for batches in ranks for batch in batches])
+    assert {len(batches) for batches in ranks} == {
+        len(EpochSampler(num_samples, batch_size, world_size=world_size))
+    }
+    assert set(seen.tolist()) == set(range(num_samples))
+    if shuffle:
+        assert len({sum(map(len, batches)) for batches in ranks}) == 1
+    else:
+        assert len(seen) == num_samples
+
+
+def test_the_order_is_a_function_of_seed_and_epoch():
+    def order(seed, epoch):
+        sampler = EpochSampler(50, 50, shuffle=True, seed=seed)
+        sampler.set_epoch(epoch)
+        return next(iter(sampler)).tolist()
+
+    assert order(0, 3) == order(0, 3)
+    assert order(0, 3) != order(0, 4)
+    assert order(0, 3) != order(1, 3)
+
+
+def test_an_epoch_in_order_is_in_order():
+    assert [batch.tolist() for batch in EpochSampler(5, 2)] == [[0, 1], [2, 3], [4]]

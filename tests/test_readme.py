@@ -1,0 +1,53 @@
+"""What the README shows works: its commands parse, its Python runs, its links lead somewhere."""
+
+import re
+import shlex
+
+import pytest
+
+from lit_delays.cli import COMMANDS
+
+from .conftest import ROOT
+from .test_configs import parser  # noqa: F401  (a fixture)
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXT = "\n".join(page.read_text() for page in PAGES)
+CONSOLE = "\n".join(re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL)).replace("\\\n", " ")
+COMMAND_LINES = [shlex.split(line, comments=True) for line in CONSOLE.splitlines() if line.strip()]
+OURS = [words[3:] for words in COMMAND_LINES if words[:3] == ["python", "-m", "lit_delays"]]
+
+
+def test_the_readme_shows_commands():
+    assert len(OURS) >= 10
+    assert ["make", "quickstart"] in COMMAND_LINES
+    assert ["make", "test"] in COMMAND_LINES
+
+
+def test_every_make_target_exists():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in (words[1] for words in COMMAND_LINES if words[0] == "make"):
+        assert f"\n{target}:" in makefile
+
+
+@pytest.mark.parametrize("words", OURS, ids=" ".join)
+def test_a_command_of_ours_exists(words):
+    assert words[0] in COMMANDS
+
+
+@pytest.mark.parametrize("words", [words for words in OURS if words[0] == "fit"], ids=" ".join)
+def test_a_fit_command_parses(words, parser, monkeypatch):  # noqa: F811
+    monkeypatch.chdir(ROOT)
+    if "--help" not in words:
+        parser.parse_args(words[1:])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_blocks_run(page):
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+        exec(block, {})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files_that_exist(page):
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
