@@ -64,7 +64,8 @@ def _curves(panel: Axes, rows: dict[int, dict[str, float]], names: dict[str, str
             panel.plot(*zip(*points, strict=True), label=label, color=colour)
     panel.set(title=title, xlabel="epoch")
     panel.grid(alpha=0.3)
-    panel.legend(frameon=False)
+    if panel.get_legend_handles_labels()[0]:
+        panel.legend(frameon=False)
 
 
 def _save(figure: Figure, path: Path) -> Path:
