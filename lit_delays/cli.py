@@ -8,6 +8,7 @@ import os
 import sys
 
 from lit_delays.errors import InputError
+from lit_delays.memory import tune_allocator
 
 COMMANDS = {
     "fit": "train a network, then test the checkpoint with the best validation accuracy",
@@ -45,6 +46,7 @@ def main(args: list[str] | None = None) -> None:
 
 def run(command: str, args: list[str]) -> None:
     """Hand the command over to the part of the house that does it."""
+    tune_allocator()
     if command not in COMMANDS:
         raise InputError(f"unknown command {command!r}; choose from {', '.join(COMMANDS)}.")
     if command == "report":

@@ -124,10 +124,11 @@ class DelayCLI(LightningCLI):
             kwargs["logger"] = False  # one more look at a run does not belong into its table
         elif chosen.get("logger") is not False:
             kwargs["logger"] = [EpochTable(self.run_dir), *others]
-        kwargs["callbacks"] = [*(chosen.get("callbacks") or []), *self._own_callbacks(chosen)]
+        kwargs["callbacks"] = [*(chosen.get("callbacks") or []), *self.own_callbacks(chosen)]
         return super().instantiate_trainer(**kwargs)
 
-    def _own_callbacks(self, chosen: Any) -> list[pl.Callback]:
+    def own_callbacks(self, chosen: Any) -> list[pl.Callback]:
+        """Callbacks of every run, beside those that the user chose."""
         callbacks: list[pl.Callback] = [LayerStatistics()]
         if self.command == "fit" and chosen.get("enable_checkpointing") is not False:
             folder = best_checkpoint(self.run_dir).parent

@@ -1,6 +1,7 @@
 """A port started from the reference's first parameters must follow its whole training, to the last digits."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from numpy.lib.npyio import NpzFile
 from torch import Tensor
 from torch.nn import functional as F
 
+from lit_delays.snn import network as network_module
+from lit_delays.snn import neurons
+from lit_delays.snn.convolution import use
 from lit_delays.snn.decisions import class_scores
 from lit_delays.snn.network import DelaySNN, NetworkConfig
 from lit_delays.training.optimizer import OptimizerConfig, make_optimizer, schedule_optimizer
@@ -31,6 +35,21 @@ def test_the_golden_files_are_found() -> None:
     assert FILES
 
 
+@pytest.fixture(params=["direct", "spectral"])
+def _algorithm(request: pytest.FixtureRequest) -> Iterator[None]:
+    with use(request.param):
+        yield
+
+
+@pytest.fixture(params=["plain", "fused"])
+def _neurons(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "plain":
+        monkeypatch.setattr(neurons, "lif_scan", neurons.lif)
+        monkeypatch.setattr(neurons, "leaky_integral_scan", neurons.leaky_integral)
+        monkeypatch.setattr(network_module, "synaptic_filter_scan", neurons.synaptic_filter)
+
+
+@pytest.mark.usefixtures("_algorithm", "_neurons")
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_reference_training_is_followed(path: Path) -> None:
     golden = np.load(path)
@@ -120,9 +139,7 @@ def anneal(network: DelaySNN, meta: dict[str, Any], golden: NpzFile, epoch: int)
     if network.config.delays != "learned":
         return
     start = meta["max_delay"] // 2 + OFFSET
-    sigma = sigma_at(
-        epoch, "exponential", start=start, final=0.5, num_epochs=meta["final_epoch"]
-    )
+    sigma = sigma_at(epoch, "exponential", start=start, final=0.5, num_epochs=meta["final_epoch"])
     close(sigma - OFFSET, golden["SIG"][epoch])
     network.set_sigma(sigma)
 
@@ -151,9 +168,7 @@ def check_parameters(network: DelaySNN, golden: NpzFile, moment: str) -> None:
         close(mine, theirs.numpy())
 
 
-def close(
-    mine: Tensor | float, theirs: np.ndarray | np.floating[Any], rtol: float = 1e-8
-) -> None:
+def close(mine: Tensor | float, theirs: np.ndarray | np.floating[Any], rtol: float = 1e-8) -> None:
     """Equal to ``rtol``, relative to the largest entry: a small entry is a difference of large ones."""
     mine = torch.as_tensor(mine, dtype=torch.float64).detach()
     expected = torch.as_tensor(np.asarray(theirs, dtype=np.float64)).view(mine.shape)

@@ -10,12 +10,13 @@ import lit_delays
 HOUSE = Path(lit_delays.__file__).parent
 MAY_IMPORT = {
     "errors": set(),
+    "memory": set(),
     "snn": {"errors"},
     "data": {"errors"},
     "training": {"errors", "snn"},
     "experiments": {"errors", "snn", "training"},
     "lightning_cli": {"errors", "data", "snn", "training", "experiments", "cli"},
-    "cli": {"errors", "lightning_cli", "experiments"},
+    "cli": {"errors", "memory", "lightning_cli", "experiments"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -48,10 +48,12 @@ class EventBatch(NamedTuple):
                     [[0., 2.]]])
         """
         num_samples = len(self.labels)
-        place = (self.step.long() * num_samples + self.sample) * self.num_inputs + self.channel
-        counts = torch.zeros(self.num_steps * num_samples * self.num_inputs, device=place.device)
+        size = self.num_steps * num_samples * self.num_inputs
+        place = self.step.to(torch.int32 if size < 2**31 else torch.int64)  # half the memory to go through
+        place = place.mul(num_samples).add_(self.sample).mul_(self.num_inputs).add_(self.channel)
+        counts = torch.zeros(size, device=place.device)
         # whole numbers below 2^24: the sum is the same in any order, so on any device
-        counts.scatter_add_(0, place, torch.ones_like(place, dtype=counts.dtype))
+        counts.index_add_(0, place, counts.new_ones(len(place)))
         return counts.view(self.num_steps, num_samples, self.num_inputs).to(dtype)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lit_delays.errors import InputError
 from lit_delays.snn.convolution import delayed_sum
-from lit_delays.snn.kernels import INTERPOLATION, KERNELS, KernelName, one_tap, triangle
+from lit_delays.snn.kernels import INTERPOLATION, KERNELS, KernelName, deployed_kernel, one_tap, soft_kernel
 
 DelayMode = Literal["learned", "fixed", "none"]
 
@@ -101,21 +101,30 @@ class DelayedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         added = 0 if self.keep_length else (self.max_delay - 1) // 2
-        return delayed_sum(x, self.dense_kernel(), x.shape[0] + added)
+        current: Tensor = delayed_sum(x, self.dense_kernel(), x.shape[0] + added)
+        return current
 
     def dense_kernel(self) -> Tensor:
         """Weight of every lag, shape ``(K, O, I)``: soft in training, one tap a synapse in evaluation."""
-        return (self.weight * self.taps()).sum(dim=-1)
+        if self.delay is None:
+            return self.weight.sum(dim=-1).unsqueeze(0)
+        if not self.training:
+            return deployed_kernel(self.weight, self.delay, self.max_delay)
+        return soft_kernel(self.weight, self.delay, *self._soft())
 
     def taps(self) -> Tensor:
-        """Share of the weight at every lag, shape ``(K, O, I, S)``."""
+        """Share of the weight at every lag, shape ``(K, O, I, S)``: to look at, and a reference."""
         if self.delay is None:
             return torch.ones_like(self.weight).unsqueeze(0)
         if not self.training:
             return one_tap(self.delay, self.max_delay)
+        sigma, max_delay, name = self._soft()
+        return KERNELS[name](self.delay, sigma, max_delay)
+
+    def _soft(self) -> tuple[Tensor, int, KernelName]:
         if self.delays == "fixed":  # whole steps already: as deployed, but for the kernels' epsilon
-            return triangle(self.delay, torch.full_like(self.sigma, INTERPOLATION), self.max_delay)
-        return KERNELS[self.kernel](self.delay, self.sigma, self.max_delay)
+            return torch.full_like(self.sigma, INTERPOLATION), self.max_delay, "triangle"
+        return self.sigma, self.max_delay, self.kernel
 
     @torch.no_grad()
     def constrain(self) -> None:

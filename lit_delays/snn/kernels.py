@@ -15,13 +15,14 @@ Source:
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 KernelName = Literal["gaussian", "triangle"]
 
+GROUP_SIZE = 2**17  # taps made at once: half a megabyte in float32
 EPSILON = 1e-7  # the reference's guard against a window that holds none of the kernel
 TRIANGLE_HALF_WIDTH = math.sqrt(6.0)  # in standard deviations
 INTERPOLATION = 1 / TRIANGLE_HALF_WIDTH  # sigma of the triangle that interpolates linearly between two lags
@@ -85,9 +86,106 @@ def one_tap(delay: Tensor, max_delay: int) -> Tensor:
     return (_lags(delay, max_delay) == delay.round()).to(delay.dtype)
 
 
+def soft_kernel(weight: Tensor, delay: Tensor, sigma: Tensor, max_delay: int, name: KernelName) -> Tensor:
+    r"""Weight of every lag in training: each synapse's weight, spread around its delay.
+
+    .. math:: \kappa_k = \sum_s w_s\,\mathrm{taps}_k(d_s, \sigma), \qquad
+              \frac{\partial\,\mathrm{taps}_k}{\partial d} = t'_k - \mathrm{taps}_k \sum_j t'_j, \qquad
+              t'_k = \frac{\partial g_k / \partial d}{\sum_j g_j + \epsilon}
+
+    The gradients are written by hand: they make the taps again instead of keeping them.
+
+    Args:
+        weight: Weights, shape ``(O, I, S)``.
+        delay: Delays in time steps, shape ``(O, I, S)``.
+        sigma: Standard deviation in time steps, a scalar without gradient.
+        max_delay: Number of lags ``K``.
+        name: Shape of the kernel.
+
+    Returns:
+        Dense kernel, shape ``(K, O, I)``.
+
+    Example:
+        >>> weight, delay = torch.full((1, 1, 1), 2.0), torch.ones(1, 1, 1)
+        >>> soft_kernel(weight, delay, torch.tensor(0.5), 3, "gaussian").flatten()
+        tensor([0.2130, 1.5740, 0.2130])
+    """
+    return _SoftKernel.apply(weight, delay, sigma, max_delay, name)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _SoftKernel(torch.autograd.Function):
+    """Goes through the neurons in groups whose taps fit into the processor's cache."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, weight: Tensor, delay: Tensor, sigma: Tensor, max_delay: int, name: KernelName
+    ) -> Tensor:
+        ctx.save_for_backward(weight, delay, sigma)
+        ctx.name = name
+        kernel = weight.new_empty(max_delay, *weight.shape[:-1])
+        for rows in _groups(weight, max_delay):
+            taps = KERNELS[name](delay[rows], sigma, max_delay).mul_(weight[rows])
+            torch.sum(taps, dim=-1, out=kernel[:, rows])
+        return kernel
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
+        weight, delay, sigma = ctx.saved_tensors
+        grad_weight, grad_delay = torch.empty_like(weight), torch.empty_like(delay)
+        for rows in _groups(weight, len(grad)):
+            taps = KERNELS[ctx.name](delay[rows], sigma, len(grad))
+            slopes = SLOPES[ctx.name](delay[rows], sigma, taps)
+            above = grad[:, rows, :, None]
+            torch.sum(above * taps, dim=0, out=grad_weight[rows])
+            centred = (above * slopes).sum(dim=0) - grad_weight[rows] * slopes.sum(dim=0)
+            torch.mul(weight[rows], centred, out=grad_delay[rows])
+        return grad_weight, grad_delay if ctx.needs_input_grad[1] else None, None, None, None
+
+
+def _groups(weight: Tensor, max_delay: int) -> list[slice]:
+    size = max(1, GROUP_SIZE // (max_delay * weight[0].numel()))
+    return [slice(first, first + size) for first in range(0, len(weight), size)]
+
+
+def deployed_kernel(weight: Tensor, delay: Tensor, max_delay: int) -> Tensor:
+    """Weight of every lag in the deployed network: all of it at the nearest one.
+
+    Args:
+        weight: Weights, shape ``(O, I, S)``.
+        delay: Delays in time steps, shape ``(O, I, S)``; rounded half to even, as the reference does.
+        max_delay: Number of lags ``K``.
+
+    Returns:
+        Dense kernel, shape ``(K, O, I)``, of one tap per synapse.
+
+    Example:
+        >>> deployed_kernel(torch.full((1, 1, 1), 0.5), torch.full((1, 1, 1), 1.7), max_delay=4).flatten()
+        tensor([0.0000, 0.0000, 0.5000, 0.0000])
+    """
+    lag = delay.round().long()
+    kernel = weight.new_zeros(max_delay, *weight.shape[:-1])
+    return kernel.scatter_add(0, lag.movedim(-1, 0), weight.movedim(-1, 0))
+
+
 KERNELS: dict[KernelName, Callable[[Tensor, Tensor, int], Tensor]] = {
     "gaussian": gaussian,
     "triangle": triangle,
+}
+
+
+def _gaussian_slopes(delay: Tensor, sigma: Tensor, taps: Tensor) -> Tensor:
+    return taps * ((_lags(delay, len(taps)) - delay) / sigma**2)
+
+
+def _triangle_slopes(delay: Tensor, sigma: Tensor, taps: Tensor) -> Tensor:
+    distance = _lags(delay, len(taps)) - delay
+    height = torch.relu(TRIANGLE_HALF_WIDTH * sigma - distance.abs()).sum(dim=0) + EPSILON
+    return distance.sign() * (taps > 0) / height
+
+
+SLOPES: dict[KernelName, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "gaussian": _gaussian_slopes,
+    "triangle": _triangle_slopes,
 }
 
 

@@ -6,6 +6,7 @@ Shape letters: T input steps, T' output steps, B samples, N neurons, I inputs, C
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,8 @@ from lit_delays.errors import InputError
 from lit_delays.snn.decisions import Decision
 from lit_delays.snn.delays import DelayedLinear, DelayMode
 from lit_delays.snn.kernels import KernelName
-from lit_delays.snn.neurons import Neuron, NeuronName, synaptic_filter
+from lit_delays.snn.neurons import Neuron, NeuronName
+from lit_delays.snn.scan import synaptic_filter_scan
 from lit_delays.snn.surrogates import SurrogateName, make_surrogate
 
 READOUT_THRESHOLD = 2.0  # the reference's, where the readout fires at all
@@ -138,9 +140,7 @@ class DelaySNN(nn.Module):
         super().__init__()
         self.config = config
         sizes = [config.num_inputs] + [config.hidden_size] * config.num_hidden_layers
-        self.blocks = nn.ModuleList(
-            Block(config, before, after) for before, after in zip(sizes, sizes[1:], strict=False)
-        )
+        self.blocks = nn.ModuleList(Block(config, before, after) for before, after in pairwise(sizes))
         self.readout = make_delays(config, sizes[-1], config.num_classes)
         fires = config.decision == "spike_count"
         self.readout_neuron = make_neuron(config, READOUT_THRESHOLD if fires else math.inf)
@@ -148,12 +148,18 @@ class DelaySNN(nn.Module):
     def forward(self, counts: Tensor, watch: Watch | None = None) -> Tensor:
         """Run from rest; ``watch(layer, spikes)`` sees the output of every hidden layer before dropout."""
         x = counts
-        for index, block in enumerate(self.blocks):
+        for index, block in enumerate(self.hidden):
             x = block.spikes(x)
             if watch is not None:
                 watch(index, x)
             x = block.transmit(x)
-        return self.readout_neuron(self.readout(x))
+        voltage: Tensor = self.readout_neuron(self.readout(x))
+        return voltage
+
+    @property
+    def hidden(self) -> list["Block"]:
+        """The hidden layers, from the input on."""
+        return [block for block in self.blocks if isinstance(block, Block)]
 
     def delay_layers(self) -> list[DelayedLinear]:
         """All layers of synapses, the readout's last."""
@@ -190,13 +196,14 @@ class Block(nn.Module):
         """Output of the neurons, shape ``(T', B, N)``, for input ``(T, B, I)``."""
         current = self.delays(x)
         normed = self.norm(current.flatten(0, 1))  # over time and batch; flat, so that SyncBatchNorm fits
-        return self.neuron(normed.view_as(current))
+        spikes: Tensor = self.neuron(normed.view_as(current))
+        return spikes
 
     def transmit(self, spikes: Tensor) -> Tensor:
         """What the next layer hears of these spikes, same shape."""
         mask = F.dropout(torch.ones_like(spikes[:1]), self.dropout, self.training)  # one mask for all steps
         heard = spikes * mask if self.training else spikes
-        return heard if self.synapse_tau is None else synaptic_filter(heard, self.synapse_tau)
+        return heard if self.synapse_tau is None else synaptic_filter_scan(heard, self.synapse_tau)
 
 
 def make_delays(config: NetworkConfig, num_inputs: int, num_outputs: int) -> DelayedLinear:

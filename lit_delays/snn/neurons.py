@@ -6,7 +6,8 @@ after a spike:
 .. math:: h[t] = \Bigl(1 - \frac{1}{\tau}\Bigr) v[t-1] + x[t], \qquad s[t] = \Theta(h[t] - \vartheta), \qquad
           v[t] = h[t]\,(1 - s[t])
 
-Every call starts from rest; no module here keeps a state. Shape letters: T steps, B samples, N neurons.
+Every call starts from rest; no module here keeps a state. The plain loops are the references of the fused
+ones in :mod:`lit_delays.snn.scan`, which :class:`Neuron` runs. Shape letters: T steps, B samples, N neurons.
 """
 
 import math
@@ -16,14 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from lit_delays.errors import InputError
+from lit_delays.snn.scan import leaky_integral_scan, lif_scan
 from lit_delays.snn.surrogates import Surrogate, spike
 
 NeuronName = Literal["lif", "plif", "heaviside", "relu"]
 
 
-def lif(
-    current: Tensor, leak: Tensor | float, v_threshold: float, surrogate: Surrogate
-) -> Tensor:
+def lif(current: Tensor, leak: Tensor | float, v_threshold: float, surrogate: Surrogate) -> Tensor:
     """Spikes of leaky integrate-and-fire neurons with hard reset: the plain loop, kept as reference.
 
     Args:
@@ -122,9 +122,7 @@ class Neuron(nn.Module):
         PLIF: Fang et al. (2021), https://arxiv.org/abs/2007.05785, Eq. 10.
     """
 
-    def __init__(
-        self, kind: NeuronName, *, tau: float, v_threshold: float, surrogate: Surrogate
-    ) -> None:
+    def __init__(self, kind: NeuronName, *, tau: float, v_threshold: float, surrogate: Surrogate) -> None:
         super().__init__()
         if kind in ("lif", "plif") and not (tau >= 1 if kind == "lif" else tau > 1):
             raise InputError(
@@ -147,9 +145,9 @@ class Neuron(nn.Module):
         fires = math.isfinite(self.v_threshold)
         match self.kind:
             case "lif" | "plif" if fires:
-                return lif(current, self.leak, self.v_threshold, self.surrogate)
+                return lif_scan(current, self.leak, self.v_threshold, self.surrogate)
             case "lif" | "plif":
-                return leaky_integral(current, self.leak)
+                return leaky_integral_scan(current, self.leak)
             case "heaviside" if fires:
                 return spike(current - self.v_threshold, self.surrogate)
             case "relu" if fires:
