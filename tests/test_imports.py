@@ -15,7 +15,8 @@ MAY_IMPORT = {
     "training": {"errors", "snn"},
     "experiments": {"errors", "snn", "training"},
     "lightning_cli": {"errors", "data", "snn", "training", "experiments", "cli"},
-    "cli": {"errors", "lightning_cli", "experiments"},
+    "fit_options": {"errors", "lightning_cli"},
+    "cli": {"errors", "lightning_cli", "fit_options", "experiments"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -40,8 +41,10 @@ class Result:
         )
 
     def save(self, run_dir: Path) -> None:
-        """Write ``result.json`` into the folder of the run."""
-        (run_dir / FILE_NAME).write_text(json.dumps(asdict(self), indent=2) + "\n")
+        """Write ``result.json``, the mark of a finished run, into its folder; whole, or not at all."""
+        partial = run_dir / f"{FILE_NAME}.part"
+        partial.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        os.replace(partial, run_dir / FILE_NAME)
 
     @classmethod
     def load(cls, run_dir: Path) -> "Result":
