@@ -120,7 +120,9 @@ def anneal(network: DelaySNN, meta: dict[str, Any], golden: NpzFile, epoch: int)
     if network.config.delays != "learned":
         return
     start = meta["max_delay"] // 2 + OFFSET
-    sigma = sigma_at(epoch, "exponential", start=start, final=0.5, num_epochs=meta["final_epoch"])
+    sigma = sigma_at(
+        epoch, "exponential", start=start, final=0.5, num_epochs=meta["final_epoch"]
+    )
     close(sigma - OFFSET, golden["SIG"][epoch])
     network.set_sigma(sigma)
 
@@ -149,7 +151,9 @@ def check_parameters(network: DelaySNN, golden: NpzFile, moment: str) -> None:
         close(mine, theirs.numpy())
 
 
-def close(mine: Tensor | float, theirs: np.ndarray | np.floating[Any], rtol: float = 1e-8) -> None:
+def close(
+    mine: Tensor | float, theirs: np.ndarray | np.floating[Any], rtol: float = 1e-8
+) -> None:
     """Equal to ``rtol``, relative to the largest entry: a small entry is a difference of large ones."""
     mine = torch.as_tensor(mine, dtype=torch.float64).detach()
     expected = torch.as_tensor(np.asarray(theirs, dtype=np.float64)).view(mine.shape)

@@ -59,22 +59,23 @@ class Runner:
         self.children: list[Child] = []
         self.failed: list[Run] = []
         self.progress = Progress(console=Console(stderr=True))
+        self.total = self.progress.add_task("sweep")
 
     def make(self, runs: Sequence[Run]) -> list[Run]:
         """Make all runs; returns those that failed."""
         waiting = [run for run in runs if not run.is_done(self.folder)]
-        self.total = self.progress.add_task("sweep", total=len(runs), completed=len(runs) - len(waiting))
+        self.progress.update(self.total, total=len(runs), completed=len(runs) - len(waiting))
         with self.progress, _signals_as_exit():
             try:
                 while waiting or self.children:
-                    waiting = [run for run in waiting if not self._take(run)]
+                    waiting = [run for run in waiting if not self.take(run)]
                     time.sleep(POLL_SECONDS)
                     self._look_after_children()
             finally:
                 self._stop()
         return self.failed
 
-    def _take(self, run: Run) -> bool:
+    def take(self, run: Run) -> bool:
         """Start the run if there is a place for it, and nobody else makes it; True if it needs no more."""
         if len(self.children) == self.jobs:
             return False

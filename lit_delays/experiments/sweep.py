@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from argparse import ArgumentTypeError, Namespace
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 from lit_delays.errors import InputError
@@ -40,14 +40,16 @@ def sweep(args: list[str], read_options: ReadOptions) -> None:
     else:
         lines = expand(read_sweep(options.file), options.num_runs)
         runs = plan([[*line, *extra] for line in lines], folder, read_options)
+    runs = _chosen(runs, options.line)
     if options.dry_run:
         print("\n".join(shlex.join(["python", "-m", "lit_delays", *run.command]) for run in runs))
         return
-    save(runs, folder / FILE_NAME)
+    if options.line is None:
+        save(runs, folder / FILE_NAME)
     if options.slurm:
         print(slurm_script(folder, len(runs)), end="")
     else:
-        make(_chosen(runs, options), folder, options.jobs)
+        make(runs, folder, options.jobs)
 
 
 def slurm_script(folder: Path, num_runs: int) -> str:
@@ -68,12 +70,12 @@ def make(runs: list[Run], folder: Path, jobs: int) -> None:
         sys.exit(1)
 
 
-def _chosen(runs: list[Run], options: Namespace) -> list[Run]:
-    if options.line is None:
+def _chosen(runs: list[Run], line: int | None) -> list[Run]:
+    if line is None:
         return runs
-    if not 0 <= options.line < len(runs):
-        raise InputError(f"`--line` must be from 0 to {len(runs) - 1}, got {options.line}.")
-    return [runs[options.line]]
+    if not 0 <= line < len(runs):
+        raise InputError(f"`--line` must be from 0 to {len(runs) - 1}, got {line}.")
+    return [runs[line]]
 
 
 def _split(args: list[str]) -> tuple[list[str], list[str]]:

@@ -21,7 +21,9 @@ from lit_delays.snn.surrogates import Surrogate, spike
 NeuronName = Literal["lif", "plif", "heaviside", "relu"]
 
 
-def lif(current: Tensor, leak: Tensor | float, v_threshold: float, surrogate: Surrogate) -> Tensor:
+def lif(
+    current: Tensor, leak: Tensor | float, v_threshold: float, surrogate: Surrogate
+) -> Tensor:
     """Spikes of leaky integrate-and-fire neurons with hard reset: the plain loop, kept as reference.
 
     Args:
@@ -120,7 +122,9 @@ class Neuron(nn.Module):
         PLIF: Fang et al. (2021), https://arxiv.org/abs/2007.05785, Eq. 10.
     """
 
-    def __init__(self, kind: NeuronName, *, tau: float, v_threshold: float, surrogate: Surrogate) -> None:
+    def __init__(
+        self, kind: NeuronName, *, tau: float, v_threshold: float, surrogate: Surrogate
+    ) -> None:
         super().__init__()
         if kind in ("lif", "plif") and not (tau >= 1 if kind == "lif" else tau > 1):
             raise InputError(
