@@ -16,7 +16,7 @@ COMMANDS = {
     "test": "measure a checkpoint on the test set",
     "predict": "write the answer to every test sample into predictions.csv",
     "sweep": "make the runs of a sweep file, side by side; what is done is skipped, what was cut off goes on",
-    "report": "print a table of finished runs",
+    "report": "print a table of finished runs or sweeps, and draw it",
 }
 
 HELP = """usage: python -m lit_delays COMMAND [options]

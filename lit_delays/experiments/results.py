@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,6 +24,9 @@ class Result:
         selection: How that epoch was chosen.
         num_parameters: Learned numbers: weights, delays, norms.
         minutes: Time that training took.
+        last_accuracy: Accuracy at the last epoch, which nothing chose: unbiased, and comparable with the
+            paper protocol's.
+        model: Name of the model, where an overlay under ``configs/models`` gave one.
     """
 
     accuracy: float
@@ -32,6 +36,8 @@ class Result:
     selection: str
     num_parameters: int
     minutes: float | None = None
+    last_accuracy: float | None = None
+    model: str | None = None
 
     def __str__(self) -> str:
         low, high = interval(self.accuracy, self.num_samples)
@@ -87,6 +93,17 @@ def count_parameters(network: DelaySNN) -> int:
             missing = layer.mask.numel() - int(layer.mask.sum())
             total -= missing * (2 if layer.delays == "learned" else 1)
     return total
+
+
+def model_name(configs: Iterable[object]) -> str | None:
+    """Name of the model that these config files make: the stem of the overlay under ``configs/models``.
+
+    Example:
+        >>> model_name(["configs/shd.yaml", "configs/models/no_delays.yaml"])
+        'no_delays'
+    """
+    paths = [Path(str(config)) for config in configs]
+    return next((path.stem for path in reversed(paths) if "configs/models/" in path.as_posix()), None)
 
 
 def describe(network: DelaySNN) -> str:
