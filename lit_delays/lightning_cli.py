@@ -143,6 +143,13 @@ class DelayCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Say what is trained and where it is kept."""
+        if (
+            self.config[self.command].trainer.sync_batchnorm
+            and self.trainer.strategy.root_device.type == "cpu"
+        ):
+            raise InputError(
+                "`--trainer.sync_batchnorm` needs GPUs; leave it out to norm each process's batch."
+            )
         self._started = time.monotonic()
         network = self.model.network
         if self.trainer.is_global_zero:
@@ -214,6 +221,7 @@ def _quieten() -> None:
         "isinstance.treespec, LeafSpec",  # Lightning 2.6.6 with torch 2.13
         "does not have many workers",  # SpikeData needs none
         "callbacks used to create the checkpoint",  # testing needs no ModelCheckpoint
+        "It is recommended to use .* sync_dist=True",  # sigma, rates and delays are the same everywhere
         "Checkpoint directory .* exists and is not empty",  # a run that goes on
     ):
         warnings.filterwarnings("ignore", f".*{text}")
