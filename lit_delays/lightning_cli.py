@@ -125,10 +125,11 @@ class DelayCLI(LightningCLI):
         elif chosen.get("logger") is not False:
             own = [EpochTable(self.run_dir), *agent_loggers(others, self.run_dir)]
             kwargs["logger"] = [*own, *others]
-        kwargs["callbacks"] = [*(chosen.get("callbacks") or []), *self._own_callbacks(chosen)]
+        kwargs["callbacks"] = [*(chosen.get("callbacks") or []), *self.own_callbacks(chosen)]
         return super().instantiate_trainer(**kwargs)
 
-    def _own_callbacks(self, chosen: Any) -> list[pl.Callback]:
+    def own_callbacks(self, chosen: Any) -> list[pl.Callback]:
+        """Callbacks of every run, beside those that the user chose."""
         callbacks: list[pl.Callback] = [LayerStatistics()]
         if self.command == "fit" and chosen.get("enable_checkpointing") is not False:
             folder = best_checkpoint(self.run_dir).parent

@@ -30,8 +30,8 @@ class Keep(pl.Callback):
 
 
 class KeepingCLI(DelayCLI):
-    def _own_callbacks(self, chosen):
-        return [*super()._own_callbacks(chosen), Keep()]
+    def own_callbacks(self, chosen):
+        return [*super().own_callbacks(chosen), Keep()]
 
 
 def synchronised(self, x):

@@ -1,5 +1,8 @@
 """Sweep files become the command lines that W&B's agent would run, and `fit` accepts every one."""
 
+import json
+from importlib.metadata import PackageNotFoundError, distribution
+
 import pytest
 import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args, make_launch_sweep_entrypoint
@@ -41,6 +44,17 @@ def test_a_sweep_file_says_which_question_it_answers(path):
     assert "?" in first
     content = yaml.safe_load(path.read_text())
     assert content["metric"] == {"name": "val/acc", "goal": "maximize"}  # never the test set
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_sweep_file_follows_the_schema_of_wandb(path):
+    jsonschema = pytest.importorskip("jsonschema")
+    try:  # read, not imported: the package wants an old numpy
+        package = distribution("sweeps")
+    except PackageNotFoundError:
+        pytest.skip("pip install --no-deps sweeps")
+    schema = json.loads(package.locate_file("sweeps/config/schema.json").read_text())
+    jsonschema.Draft7Validator(schema).validate(yaml.safe_load(path.read_text()))
 
 
 @pytest.mark.parametrize("name", COUNTS)
@@ -99,6 +113,7 @@ def test_a_random_sweep_draws_the_same_runs_again(tmp_path):
         ({"method": "bayes"}, "start it with `wandb sweep"),
         ({"method": "gird"}, "`method` must be grid or random, got 'gird'."),
         ({"parameters": {}}, "no runs"),
+        ({"parametres": {}}, "`parametres` is no key of a sweep file; choose from "),
         (
             {"parameters": {"seed": {"values": []}}},
             "`parameters.seed`: `values` must be a list of one or more",

@@ -16,6 +16,10 @@ import yaml
 from lit_delays.errors import InputError
 
 METRICS = ("val/acc", "val/loss", "train/acc", "train/loss")
+KEYS = {
+    *("command", "early_terminate", "method", "metric", "parameters", "program", "run_cap"),
+    *("description", "entity", "name", "project"),  # W&B's alone
+}
 ARGS = "${args}"
 BOUNDED = ("int_uniform", "uniform", "log_uniform_values")
 RANDOM_SEED = 0  # a sweep that is started again draws the same runs
@@ -52,6 +56,9 @@ def read_sweep(path: Path) -> Sweep:
         raise InputError(f"{path}: {error}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: a sweep file needs `method`, `command` and `parameters`.")
+    if unknown := content.keys() - KEYS:
+        known = ", ".join(sorted(KEYS))
+        raise InputError(f"{path}: `{min(unknown)}` is no key of a sweep file; choose from {known}.")
     _check_method(path, content.get("method"))
     _check_metric(path, content.get("metric") or {})
     before, after = _options(path, content.get("command") or [])
