@@ -145,7 +145,7 @@ def test_task_i_of_the_slurm_array_is_line_i_of_the_manifest(sweep_file, tmp_pat
     assert script.startswith("#!/bin/bash\n")
     assert "#SBATCH --array=0-2\n" in script
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
-    command = re.search(r"exec srun (.*) --line", script)[1].split()
+    command = re.search(r"\nsrun (.*) --line", script)[1].split()
     assert command[:3] == [sys.executable, "-m", "lit_delays"]
     main([*command[3:], "--line", "1", "--dry-run"])
     assert "--seed_everything=1" in capsys.readouterr().out

@@ -58,7 +58,8 @@ class Runner:
         self.folder, self.jobs = folder, jobs
         self.children: list[Child] = []
         self.failed: list[Run] = []
-        self.progress = Progress(console=Console(stderr=True))
+        console = Console(stderr=True)
+        self.progress = Progress(console=console, disable=not console.is_terminal)
         self.total = self.progress.add_task("sweep")
 
     def make(self, runs: Sequence[Run]) -> list[Run]:

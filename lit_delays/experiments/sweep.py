@@ -21,7 +21,11 @@ SLURM = """#!/bin/bash
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #SBATCH --output={folder}/slurm-%a.log
-exec srun {command} --line "$SLURM_ARRAY_TASK_ID"
+trap : TERM
+srun {command} --line "$SLURM_ARRAY_TASK_ID"
+code=$?
+if [ $code -eq 143 ]; then sleep infinity; fi  # stopped: only a job that stays until it is killed is requeued
+exit $code
 """
 
 
