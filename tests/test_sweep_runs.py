@@ -14,7 +14,7 @@ import yaml
 
 from lit_delays.cli import main
 from lit_delays.experiments.manifest import Run, load
-from lit_delays.experiments.runner import Runner
+from lit_delays.experiments.runner import Runner, environment_of
 from lit_delays.training.table import read_table
 
 from .conftest import ROOT
@@ -103,6 +103,18 @@ def test_a_failing_run_is_named_and_the_others_go_on(tmp_path, monkeypatch, caps
     assert [run.name for run in failed] == ["bad"]
     assert runner.last_words(failed[0]) == "no such luck"
     assert (tmp_path / "runs/good/result.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("jobs", "visible", "expected"), [(3, None, ["0", "1", "0"]), (2, "4,7", ["4", "7"]), (1, None, [None])]
+)
+def test_runs_side_by_side_have_a_gpu_each(jobs, visible, expected, monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    given = [environment_of(slot, jobs).get("CUDA_VISIBLE_DEVICES") for slot in range(jobs)]
+    assert given == expected
 
 
 def test_a_stopped_sweep_stops_its_runs(tmp_path):

@@ -97,7 +97,7 @@ class Runner:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=_environment(slot, self.jobs),
+            env=environment_of(slot, self.jobs),
             start_new_session=True,  # Ctrl-C reaches it once, through us
         )
         self.children.append(Child(run, process, slot, self.progress.add_task(run.name, total=None)))
@@ -152,7 +152,7 @@ def _locked(path: Path) -> IO[bytes] | None:
     return file
 
 
-def _environment(slot: int, jobs: int) -> dict[str, str]:
+def environment_of(slot: int, jobs: int) -> dict[str, str]:
     """Variables of a run: its share of the processor cores, and one GPU where several run side by side."""
     threads = max((os.cpu_count() or 1) // jobs, 1)
     variables = {"OMP_NUM_THREADS": str(threads), **os.environ, "PYTHONUNBUFFERED": "1"}
