@@ -6,6 +6,7 @@ mistakes answer at once.
 
 import os
 import sys
+from typing import Any
 
 from lit_delays.errors import InputError
 from lit_delays.memory import tune_allocator
@@ -15,7 +16,8 @@ COMMANDS = {
     "validate": "measure a checkpoint on the validation set",
     "test": "measure a checkpoint on the test set",
     "predict": "write the answer to every test sample into predictions.csv",
-    "report": "print a table of finished runs",
+    "sweep": "make the runs of a sweep file, side by side; what is done is skipped, what was cut off goes on",
+    "report": "print a table of finished runs or sweeps, and draw it",
 }
 
 HELP = """usage: python -m lit_delays COMMAND [options]
@@ -53,10 +55,21 @@ def run(command: str, args: list[str]) -> None:
         from lit_delays.experiments.report import report
 
         report(args)
+    elif command == "sweep":
+        from lit_delays.experiments.sweep import sweep
+
+        sweep(args, read_fit_options)
     else:
         from lit_delays.lightning_cli import DelayCLI
 
         DelayCLI(command, args)
+
+
+def read_fit_options(words: list[str]) -> dict[str, Any]:
+    """All options that ``fit`` would run with, given these words."""
+    from lit_delays.fit_options import read
+
+    return read(words)
 
 
 def fail(message: str) -> int:

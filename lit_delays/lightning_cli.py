@@ -13,15 +13,15 @@ import lightning.pytorch as pl
 import torch
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from typing_extensions import override
 
 from lit_delays import cli
 from lit_delays.data.module import SpikeData
 from lit_delays.errors import InputError
 from lit_delays.experiments.figures import draw_delays, draw_learning
-from lit_delays.experiments.results import Result, count_parameters, describe
+from lit_delays.experiments.results import Result, count_parameters, describe, model_name
+from lit_delays.tracking import SaveConfig, agent_loggers, global_batch_size, place_wandb
 from lit_delays.training.callbacks import EpochLines, LayerStatistics, SigmaAnnealing
 from lit_delays.training.classifier import DelayClassifier
 from lit_delays.training.runs import best_checkpoint, last_checkpoint, run_folder
@@ -99,7 +99,7 @@ class DelayCLI(LightningCLI):
         options.ckpt_path = self._checkpoint(options.ckpt_path)
         _check_epochs(plain["trainer"]["max_epochs"])
         _check_clip(plain)
-        _place_wandb(options.trainer.logger, self.run_dir)
+        place_wandb(options.trainer.logger, self.run_dir)
 
     def _checkpoint(self, chosen: str | None) -> str | None:
         """Path of the checkpoint to start from: this run's last for fit, its best for the others."""
@@ -123,7 +123,8 @@ class DelayCLI(LightningCLI):
         if self.command != "fit":
             kwargs["logger"] = False  # one more look at a run does not belong into its table
         elif chosen.get("logger") is not False:
-            kwargs["logger"] = [EpochTable(self.run_dir), *others]
+            own = [EpochTable(self.run_dir), *agent_loggers(others, self.run_dir)]
+            kwargs["logger"] = [*own, *others]
         kwargs["callbacks"] = [*(chosen.get("callbacks") or []), *self.own_callbacks(chosen)]
         return super().instantiate_trainer(**kwargs)
 
@@ -143,10 +144,20 @@ class DelayCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Say what is trained and where it is kept."""
+        if (
+            self.config[self.command].trainer.sync_batchnorm
+            and self.trainer.strategy.root_device.type == "cpu"
+        ):
+            raise InputError(
+                "`--trainer.sync_batchnorm` needs GPUs; leave it out to norm each process's batch."
+            )
         self._started = time.monotonic()
         network = self.model.network
         if self.trainer.is_global_zero:
-            print(f"run: {self.run_dir}", f"network: {describe(network)}", sep="\n", flush=True)
+            batch = f"batch: {global_batch_size(self.trainer, self.datamodule)} samples"
+            if (count := self.trainer.world_size) > 1:
+                batch += f" on {count} devices"
+            print(f"run: {self.run_dir}", f"network: {describe(network)}", batch, sep="\n", flush=True)
 
     def after_fit(self) -> None:
         """Test the chosen checkpoint and draw the figures: a finished run shows what it came to."""
@@ -154,13 +165,19 @@ class DelayCLI(LightningCLI):
         if self.trainer.interrupted or not best.exists():
             return
         minutes = (time.monotonic() - self._started) / 60
-        self.trainer.test(self.model, self.datamodule, ckpt_path=str(best), verbose=False, weights_only=True)
+        last_accuracy = self._test(last_checkpoint(self.run_dir))
+        self._test(best)
         if self.trainer.is_global_zero:
-            result = self._result(best, minutes=minutes)
-            result.save(self.run_dir)
+            result = self._result(best, minutes=minutes, last_accuracy=last_accuracy)
             self.model.load_state_dict(torch.load(best, weights_only=True)["state_dict"])
             figures = [draw_learning(self.run_dir), draw_delays(self.model.network, self.run_dir)]
+            result.save(self.run_dir)  # when all else is there: it marks the run as done
             print(result, *[f"figure: {path}" for path in figures if path], sep="\n")
+
+    def _test(self, checkpoint: Path) -> float:
+        path = str(checkpoint)
+        self.trainer.test(self.model, self.datamodule, ckpt_path=path, verbose=False, weights_only=True)
+        return float(self.trainer.callback_metrics["test/acc"])
 
     def after_test(self) -> None:
         """Say what the checkpoint came to, in one line."""
@@ -169,6 +186,8 @@ class DelayCLI(LightningCLI):
 
     def predict(self, **kwargs: Any) -> None:
         """Write ``predictions.csv``: the answer to every test sample, in the order of the file."""
+        if self.trainer.world_size > 1:
+            raise InputError(f"`predict` needs --trainer.devices=1, got {self.trainer.world_size} devices.")
         answers = self.trainer.predict(**{**kwargs, "return_predictions": True})
         path = self.run_dir / "predictions.csv"
         names = self.datamodule.class_names
@@ -181,7 +200,7 @@ class DelayCLI(LightningCLI):
         os.replace(partial, path)
         print(path)
 
-    def _result(self, checkpoint: Path, minutes: float | None = None) -> Result:
+    def _result(self, checkpoint: Path, **known: float) -> Result:
         saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
         return Result(
             accuracy=float(self.trainer.callback_metrics["test/acc"]),
@@ -190,24 +209,9 @@ class DelayCLI(LightningCLI):
             num_epochs=self.trainer.max_epochs or 0,
             selection="being the last" if checkpoint.stem == "last" else self.datamodule.selection,
             num_parameters=count_parameters(self.model.network),
-            minutes=minutes,
+            model=model_name(self.config[self.command].config or []),
+            **known,
         )
-
-
-class SaveConfig(SaveConfigCallback):
-    """Writes every option of a run to ``config.yaml`` in its folder, and to W&B under one key."""
-
-    @override
-    @rank_zero_only
-    def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if stage != "fit":
-            return
-        folder = Path(trainer.default_root_dir)  # not trainer.log_dir, which waits for the other ranks
-        folder.mkdir(parents=True, exist_ok=True)
-        text = self.parser.dump(self.config, skip_none=False)
-        (folder / "config.yaml").write_text(text)
-        for logger in trainer.loggers:
-            logger.log_hyperparams({"config": yaml.safe_load(text)})
 
 
 def _quieten() -> None:
@@ -218,6 +222,7 @@ def _quieten() -> None:
         "isinstance.treespec, LeafSpec",  # Lightning 2.6.6 with torch 2.13
         "does not have many workers",  # SpikeData needs none
         "callbacks used to create the checkpoint",  # testing needs no ModelCheckpoint
+        "It is recommended to use .* sync_dist=True",  # sigma, rates and delays are the same everywhere
         "Checkpoint directory .* exists and is not empty",  # a run that goes on
     ):
         warnings.filterwarnings("ignore", f".*{text}")
@@ -237,19 +242,3 @@ def _check_clip(options: dict[str, Any]) -> None:
             f"`--data.clip_ms` must be at least `--model.network.max_delay_ms` ({max_delay_ms:g} ms), or the"
             f" longest delays hear nothing, got {clip_ms:g}."
         )
-
-
-def _place_wandb(loggers: Any, run_dir: Path) -> None:
-    """Keep W&B's files in the run's folder, and W&B offline where there is no key."""
-    for logger in loggers if isinstance(loggers, list) else [loggers]:
-        if str(getattr(logger, "class_path", "")).endswith("WandbLogger"):
-            run_dir.mkdir(parents=True, exist_ok=True)
-            logger.init_args.save_dir = str(run_dir)
-            logger.init_args.name = logger.init_args.name or run_dir.name
-            if not _has_wandb_key():
-                os.environ.setdefault("WANDB_MODE", "offline")
-
-
-def _has_wandb_key() -> bool:
-    netrc = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
-    return "WANDB_API_KEY" in os.environ or (netrc.is_file() and "api.wandb.ai" in netrc.read_text())

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+import wandb
 import yaml
 
 from lit_delays.cli import COMMANDS, main
@@ -97,6 +98,13 @@ def test_fit_leaves_everything_of_a_run_in_its_folder(trained, capsys):
         "result.json",
     }
     assert json.loads((trained / "result.json").read_text())["num_epochs"] == 2
+
+
+def test_the_result_also_has_the_accuracy_of_the_last_epoch(trained, capsys):
+    result = json.loads((trained / "result.json").read_text())
+    capsys.readouterr()
+    main(["test", "--config", str(trained / "config.yaml"), "--ckpt_path", "last"])
+    assert f"test accuracy {result['last_accuracy']:.2%} " in capsys.readouterr().out
 
 
 def test_fit_ends_in_one_line_that_says_how_the_epoch_was_chosen(tmp_path, capsys):
@@ -193,6 +201,17 @@ def test_weights_and_biases_stay_offline_without_a_key(tmp_path, monkeypatch, ca
     main(["fit", *QUICK, *TINY, *overlay, "--trainer.max_epochs=1", "--name=offline"])
     assert list((tmp_path / "runs/offline/wandb").glob("offline-run-*"))
     assert (tmp_path / "runs/offline/metrics.csv").exists()
+
+
+def test_a_run_of_a_wandb_agent_answers_to_it_without_being_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB_SWEEP_ID", "abc")
+    wandb.finish()  # runs of other tests in this process
+    main(["fit", *QUICK, *TINY, "--trainer.max_epochs=1", "--name=swept"])
+    wandb.finish()
+    (record,) = (tmp_path / "runs/swept/wandb").glob("offline-run-*/run-*.wandb")
+    assert b"global_batch_size" in record.read_bytes()
 
 
 def test_help_lists_every_command(capsys):

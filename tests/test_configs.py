@@ -4,7 +4,9 @@ import pytest
 import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 
-from lit_delays.lightning_cli import DelayCLI
+from lit_delays.experiments.results import count_parameters
+from lit_delays.fit_options import fit_parser
+from lit_delays.snn.network import DelaySNN, NetworkConfig
 
 from .conftest import ROOT
 
@@ -13,18 +15,12 @@ CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 
 def test_all_configs_are_here():
     names = ["quickstart", "shd", "spoken_digits", "ssc", "ssc_2kc", "wandb"]
-    assert [path.stem for path in CONFIGS] == names
+    assert [path.stem for path in CONFIGS if path.parent.name == "configs"] == names
 
 
 @pytest.fixture(scope="session")
 def parser() -> LightningArgumentParser:
-    class Parsed(DelayCLI):
-        def parse_arguments(self, parser, args):
-            raise StopIteration(self._parser("fit"))
-
-    with pytest.raises(StopIteration) as made:
-        Parsed("fit", [])
-    return made.value.value
+    return fit_parser()
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -46,3 +42,23 @@ def test_the_defaults_are_the_papers_network_for_shd(parser):
     assert plain.model.as_dict() == shd.model.as_dict()
     assert plain.data.as_dict() == shd.data.as_dict()
     assert plain.trainer.max_epochs == shd.trainer.max_epochs == 150
+
+
+MATCHED = ["no_delays_wide", "no_delays_deep", "sparse/no_delays_wide", "sparse/no_delays_deep"]
+
+
+@pytest.mark.parametrize("name", MATCHED)
+def test_a_net_without_delays_is_matched_in_parameters(name, parser):
+    overlays = ["decreasing_sigma", name]
+    base = ["--config", str(ROOT / "configs/shd.yaml")]
+    fan_in = ["--model.network.fan_in=10"] if name.startswith("sparse") else []
+    learned, none = (
+        count_parameters(DelaySNN(NetworkConfig(**parser.parse_args(words).model.network.as_dict())))
+        for words in (
+            [*base, f"--config={ROOT}/configs/models/{overlay}.yaml", *fan_in] for overlay in overlays
+        )
+    )
+    text = (ROOT / f"configs/models/{name}.yaml").read_text()
+    assert f"{none:,}" in text.splitlines()[0]
+    assert f"{learned:,}" in text.splitlines()[0]
+    assert none == pytest.approx(learned, rel=0.003)

@@ -15,8 +15,10 @@ MAY_IMPORT = {
     "data": {"errors"},
     "training": {"errors", "snn"},
     "experiments": {"errors", "snn", "training"},
-    "lightning_cli": {"errors", "data", "snn", "training", "experiments", "cli"},
-    "cli": {"errors", "memory", "lightning_cli", "experiments"},
+    "tracking": {"data"},
+    "lightning_cli": {"errors", "data", "snn", "training", "experiments", "tracking", "cli"},
+    "fit_options": {"errors", "lightning_cli"},
+    "cli": {"errors", "memory", "lightning_cli", "fit_options", "experiments"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -2,10 +2,11 @@
 
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 
-from lit_delays.cli import COMMANDS
+from lit_delays.cli import COMMANDS, main
 
 from .conftest import ROOT
 from .test_configs import parser  # noqa: F401  (a fixture)
@@ -39,6 +40,14 @@ def test_a_fit_command_parses(words, parser, monkeypatch):  # noqa: F811
     monkeypatch.chdir(ROOT)
     if "--help" not in words:
         parser.parse_args(words[1:])
+
+
+@pytest.mark.parametrize("words", [words for words in OURS if words[0] == "sweep"], ids=" ".join)
+def test_a_sweep_command_expands(words, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    file, *options = words[1 : words.index(">") if ">" in words else None]
+    main(["sweep", file, "--dry-run", *options])
+    assert f"--trainer.default_root_dir=runs/{Path(file).stem} --name=" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,6 +24,9 @@ class Result:
         selection: How that epoch was chosen.
         num_parameters: Learned numbers: weights, delays, norms.
         minutes: Time that training took.
+        last_accuracy: Accuracy at the last epoch, which nothing chose: unbiased, and comparable with the
+            paper protocol's.
+        model: Name of the model, where an overlay under ``configs/models`` gave one.
     """
 
     accuracy: float
@@ -31,6 +36,8 @@ class Result:
     selection: str
     num_parameters: int
     minutes: float | None = None
+    last_accuracy: float | None = None
+    model: str | None = None
 
     def __str__(self) -> str:
         low, high = interval(self.accuracy, self.num_samples)
@@ -40,8 +47,10 @@ class Result:
         )
 
     def save(self, run_dir: Path) -> None:
-        """Write ``result.json`` into the folder of the run."""
-        (run_dir / FILE_NAME).write_text(json.dumps(asdict(self), indent=2) + "\n")
+        """Write ``result.json``, the mark of a finished run, into its folder; whole, or not at all."""
+        partial = run_dir / f"{FILE_NAME}.part"
+        partial.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        os.replace(partial, run_dir / FILE_NAME)
 
     @classmethod
     def load(cls, run_dir: Path) -> "Result":
@@ -84,6 +93,17 @@ def count_parameters(network: DelaySNN) -> int:
             missing = layer.mask.numel() - int(layer.mask.sum())
             total -= missing * (2 if layer.delays == "learned" else 1)
     return total
+
+
+def model_name(configs: Iterable[object]) -> str | None:
+    """Name of the model that these config files make: the stem of the overlay under ``configs/models``.
+
+    Example:
+        >>> model_name(["configs/shd.yaml", "configs/models/no_delays.yaml"])
+        'no_delays'
+    """
+    paths = [Path(str(config)) for config in configs]
+    return next((path.stem for path in reversed(paths) if "configs/models/" in path.as_posix()), None)
 
 
 def describe(network: DelaySNN) -> str:

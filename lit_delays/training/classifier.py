@@ -97,7 +97,7 @@ class DelayClassifier(pl.LightningModule):
         assert isinstance(accuracy, Metric)
         accuracy.update(scores, labels)
         show = {"on_step": False, "on_epoch": True, "batch_size": len(labels), "prog_bar": True}
-        self.log(f"{stage}/loss", loss, sync_dist=stage != "train", **show)  # type: ignore[arg-type]
+        self.log(f"{stage}/loss", loss, sync_dist=True, **show)  # type: ignore[arg-type]
         self.log(f"{stage}/acc", accuracy, **show)  # type: ignore[arg-type]
         return loss
 

@@ -34,7 +34,7 @@ def default_name(config: dict[str, Any]) -> str:
 
     Example:
         >>> default_name({"data": {"dataset": "shd"}, "trainer": {}, "seed_everything": 0})
-        'shd-b1b23e61'
+        'shd-9925d906'
     """
     chosen = {key: value for key, value in config.items() if key not in NOT_PART_OF_A_RUN}
     chosen["trainer"] = {key: v for key, v in config["trainer"].items() if key != "default_root_dir"}

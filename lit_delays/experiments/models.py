@@ -1,0 +1,160 @@
+"""Runs that differ in their seed alone are one model: its mean, and how sure that is."""
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lit_delays.errors import InputError
+from lit_delays.experiments.results import Result, interval
+from lit_delays.training.runs import default_name
+
+# Student's t, 97.5 %, for 1 to 9 degrees of freedom; above, its expansion in 1 / degrees is exact to 0.001
+T_QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+Z_QUANTILE = 1.95996
+
+DELAYS = {"learned": "learned delays", "fixed": "fixed delays", "none": "no delays"}
+
+
+@dataclass(frozen=True)
+class Model:
+    """Results of one configuration, by seed.
+
+    Args:
+        name: What it is called in tables.
+        config: All options, those of the first seed.
+        results: Results by seed, one or more.
+    """
+
+    name: str
+    config: dict[str, Any]
+    results: dict[int, Result]
+
+    @property
+    def synapses(self) -> str:
+        """How many synapses a neuron has."""
+        fan_in = self.config["model"]["network"]["fan_in"]
+        return "all" if fan_in is None else f"{fan_in} per neuron"
+
+    @property
+    def accuracies(self) -> list[float]:
+        """Test accuracy of every seed."""
+        return [result.accuracy for result in self.results.values()]
+
+    @property
+    def accuracy(self) -> float:
+        """Mean test accuracy."""
+        return statistics.fmean(self.accuracies)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval: Student's over seeds, or Wilson's over the test samples of a single one."""
+        if len(self.results) > 1:
+            return t_interval(self.accuracies)
+        (result,) = self.results.values()
+        return interval(result.accuracy, result.num_samples)
+
+    def mean(self, field: str) -> float | None:
+        """Mean of a field of the results, None where one lacks it."""
+        values = [getattr(result, field) for result in self.results.values()]
+        return None if None in values else statistics.fmean(values)
+
+
+def load_models(folders: Iterable[Path]) -> list[Model]:
+    """The models of these finished runs, in the order of their first runs.
+
+    Raises:
+        InputError: If they were tested on different data.
+    """
+    configs: dict[str, dict[str, Any]] = {}
+    results: defaultdict[str, dict[int, Result]] = defaultdict(dict)
+    tested: dict[tuple[Any, ...], Path] = {}
+    for folder in folders:
+        config, result = yaml.safe_load((folder / "config.yaml").read_text()), Result.load(folder)
+        key = default_name({**config, "seed_everything": None})
+        configs.setdefault(key, config)
+        results[key].setdefault(config["seed_everything"], result)  # the same run twice is no second seed
+        tested.setdefault(
+            (config["data"]["dataset"], config["data"]["test_file"], result.num_samples), folder
+        )
+    if len(tested) > 1:
+        kinds = "; ".join(f"{kind[0]} with {kind[2]} samples in {folder}" for kind, folder in tested.items())
+        raise InputError(f"runs on different test sets need a report each, got {kinds}.")
+    return _told_apart(
+        [Model(_name(configs[key], results[key]), configs[key], results[key]) for key in configs]
+    )
+
+
+def t_interval(values: Sequence[float]) -> tuple[float, float]:
+    """95 % confidence interval of the mean of two or more accuracies, both ends in [0, 1].
+
+    Source:
+        Student (1908): the values are taken as normal, with a spread that they alone tell.
+
+    Example:
+        >>> low, high = t_interval([0.93, 0.94, 0.95])
+        >>> round(low, 3), round(high, 3)
+        (0.915, 0.965)
+    """
+    half = t_quantile(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    mean = statistics.fmean(values)
+    return max(mean - half, 0.0), min(mean + half, 1.0)
+
+
+def t_quantile(degrees: int) -> float:
+    """Student's t that 97.5 % stay below, for 1 degree of freedom or more.
+
+    Source:
+        Abramowitz and Stegun (1964), 26.7.5, from 10 degrees on.
+
+    Example:
+        >>> round(t_quantile(2), 3), round(t_quantile(29), 3)
+        (4.303, 2.045)
+    """
+    if degrees <= len(T_QUANTILES):
+        return T_QUANTILES[degrees - 1]
+    z = Z_QUANTILE
+    first, second = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + first / degrees + second / degrees**2 + third / degrees**3
+
+
+def _name(config: dict[str, Any], results: dict[int, Result]) -> str:
+    overlay = next(iter(results.values())).model
+    return overlay.replace("_", " ") if overlay else DELAYS[config["model"]["network"]["delays"]]
+
+
+def _told_apart(models: list[Model]) -> list[Model]:
+    """The models, those of one name told apart by the options in which they differ."""
+    namesakes: defaultdict[tuple[str, str], list[Model]] = defaultdict(list)
+    for model in models:
+        namesakes[model.name, model.synapses].append(model)
+    told = []
+    for model in models:
+        others = [dict(_options(other.config)) for other in namesakes[model.name, model.synapses]]
+        own = [
+            f"{name.rpartition('.')[2]} {value}"
+            for name, value in _options(model.config)
+            if any(other.get(name) != value for other in others)
+        ]
+        told.append(replace(model, name=", ".join([model.name, *own])))
+    return told
+
+
+def _options(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """All options that a result depends on but the seed, with dotted names.
+
+    Example:
+        >>> list(_options({"name": "a", "model": {"network": {"dropout": 0.4}}}))
+        [('model.network.dropout', 0.4)]
+    """
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _options(value, f"{prefix}{name}.")
+        elif prefix + name not in ("name", "seed_everything", "trainer.default_root_dir"):
+            yield prefix + name, value

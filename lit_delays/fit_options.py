@@ -1,0 +1,50 @@
+"""The options of ``fit`` as the command reads them, with nothing run."""
+
+from functools import cache
+from typing import Any, NoReturn
+
+import yaml
+from jsonargparse import ArgumentError
+from lightning.pytorch.cli import LightningArgumentParser
+from typing_extensions import override
+
+from lit_delays.errors import InputError
+from lit_delays.lightning_cli import DelayCLI
+
+
+def read(words: list[str]) -> dict[str, Any]:
+    """All options as plain values, given these words of a command line.
+
+    Raises:
+        InputError: If ``fit`` would refuse them.
+    """
+    parser = fit_parser()
+    try:
+        options = parser.parse_args(words)
+    except ArgumentError as error:
+        raise InputError(str(error)) from error
+    plain = yaml.safe_load(parser.dump(options, skip_none=False))
+    assert isinstance(plain, dict)
+    return plain
+
+
+@cache
+def fit_parser() -> LightningArgumentParser:
+    """The parser of ``fit``, which Lightning builds on its way; raises where ``fit`` exits."""
+    try:
+        _StopAtParser("fit", [])
+    except _Ready as ready:
+        ready.parser.exit_on_error = False
+        return ready.parser
+    raise AssertionError
+
+
+class _Ready(Exception):
+    def __init__(self, parser: LightningArgumentParser) -> None:
+        self.parser = parser
+
+
+class _StopAtParser(DelayCLI):
+    @override
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> NoReturn:
+        raise _Ready(self._parser("fit"))

@@ -1,0 +1,115 @@
+import json
+from statistics import fmean
+
+import pytest
+import yaml
+
+from lit_delays.errors import InputError
+from lit_delays.experiments.comparison import draw_models
+from lit_delays.experiments.models import load_models, t_interval, t_quantile
+from lit_delays.experiments.report import report
+
+ACCURACIES = (0.9, 0.8, 0.85)
+
+
+def run(folder, seed=0, accuracy=0.9, model=None, dataset="shd", **network):
+    """A finished run, as far as reports look."""
+    folder.mkdir(parents=True)
+    config = {
+        "name": folder.name,
+        "seed_everything": seed,
+        "data": {"dataset": dataset, "test_file": None},
+        "model": {"network": {"delays": "learned", "fan_in": None, "hidden_size": 256, **network}},
+        "trainer": {"default_root_dir": str(folder.parent)},
+    }
+    result = {
+        "accuracy": accuracy,
+        "num_samples": 500,
+        "epoch": 3,
+        "num_epochs": 15,
+        "selection": "held-out speaker 3",
+        "num_parameters": 12,
+        "minutes": 1.5,
+        "last_accuracy": accuracy - 0.1,
+        "model": model,
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    (folder / "result.json").write_text(json.dumps(result))
+    return folder
+
+
+def names(folders):
+    return [(model.name, model.synapses) for model in load_models(folders)]
+
+
+def test_runs_that_differ_in_the_seed_alone_are_one_model(tmp_path):
+    folders = [run(tmp_path / f"{seed}", seed, accuracy) for seed, accuracy in enumerate(ACCURACIES)]
+    (model,) = load_models(folders)
+    assert model.results.keys() == {0, 1, 2}
+    assert model.accuracy == fmean(ACCURACIES)
+    assert model.interval == t_interval(ACCURACIES)
+    assert model.mean("last_accuracy") == pytest.approx(0.75)
+
+
+def test_a_run_that_is_given_twice_is_no_second_seed(tmp_path):
+    (model,) = load_models([run(tmp_path / "a/run"), run(tmp_path / "b/run")])
+    assert len(model.results) == 1
+
+
+def test_one_seed_has_the_interval_of_its_test_samples(tmp_path):
+    (model,) = load_models([run(tmp_path / "run", accuracy=0.9)])
+    assert model.interval == pytest.approx((0.8706, 0.9233), abs=1e-4)
+
+
+def test_a_model_is_called_after_its_overlay_or_its_delays(tmp_path):
+    named = run(tmp_path / "a", model="no_delays_wide", delays="none", hidden_size=388)
+    sparse = run(tmp_path / "b", model="no_delays_wide", delays="none", hidden_size=478, fan_in=10)
+    plain = run(tmp_path / "c", delays="fixed")
+    expected = [("no delays wide", "all"), ("no delays wide", "10 per neuron"), ("fixed delays", "all")]
+    assert names([named, sparse, plain]) == expected
+
+
+def test_namesakes_are_told_apart_by_the_options_in_which_they_differ(tmp_path):
+    folders = [
+        run(tmp_path / f"{size}-{seed}", seed, hidden_size=size) for size in (8, 16) for seed in (0, 1)
+    ]
+    expected = [("learned delays, hidden_size 8", "all"), ("learned delays, hidden_size 16", "all")]
+    assert names(folders) == expected
+
+
+def test_different_test_sets_do_not_share_a_report(tmp_path):
+    folders = [run(tmp_path / name, dataset=name) for name in ("shd", "ssc")]
+    with pytest.raises(InputError, match="different test sets need a report each, got shd with 500 samples"):
+        load_models(folders)
+
+
+@pytest.mark.parametrize(
+    ("degrees", "expected"), [(1, 12.706), (9, 2.262), (10, 2.228), (30, 2.042), (120, 1.98)]
+)
+def test_quantiles_are_those_of_the_printed_tables(degrees, expected):
+    assert t_quantile(degrees) == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_sweep_is_reported_in_its_order_with_what_is_missing(tmp_path, capsys):
+    for name, accuracy in (("b", 0.7), ("a", 0.9)):
+        run(tmp_path / "sweep" / name, accuracy=accuracy, hidden_size=int(100 * accuracy))
+    lines = [json.dumps({"name": name, "command": ["fit"]}) + "\n" for name in "bca"]
+    (tmp_path / "sweep/manifest.jsonl").write_text("".join(lines))
+    report([str(tmp_path / "sweep"), "--table", str(tmp_path / "new/table.md")])
+    out = capsys.readouterr().out
+    assert "1 runs have no result yet" in out
+    table = (tmp_path / "new/table.md").read_text()
+    assert table in out
+    assert [line.split(" | ")[2] for line in table.splitlines()[2:]] == ["70.0%", "90.0%"]
+
+
+def test_the_figure_is_drawn_with_fully_connected_and_sparse_models(tmp_path):
+    folders = [
+        run(tmp_path / f"{fan_in}-{seed}", seed, fan_in=fan_in) for fan_in in (None, 10) for seed in (0, 1)
+    ]
+    assert draw_models(load_models(folders), tmp_path / "figure.png").stat().st_size > 10_000
+
+
+def test_a_folder_without_results_is_one_sentence(tmp_path):
+    with pytest.raises(InputError, match=r"no result\.json in .*; repeat its command to go on\."):
+        report([str(tmp_path)])
