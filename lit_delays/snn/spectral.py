@@ -29,8 +29,8 @@ from torch.nn.utils.rnn import pad_sequence
 from lit_delays.snn.scratch import scratch
 
 HEAD = 4  # first steps that are summed directly
-KERNEL_ROWS = 2**21  # numbers of the kernel's spectrum in memory at once: 8 MB in float32
-SIGNAL_ROWS = 2**23  # numbers of the signals' spectra in memory at once: 32 MB
+KERNEL_ROWS = 2**23  # numbers of the kernel's spectrum in memory at once: 32 MB in float32
+SAMPLES = 256  # in memory at once as spectra; for fewer the kernel's spectrum would be made too often
 
 
 class Matrices(NamedTuple):
@@ -104,7 +104,7 @@ class _SpectralSum(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, kernel: Tensor, num_steps: int, dtype: torch.dtype) -> Tensor:
         made = matrices(len(x), len(kernel), num_steps, x.dtype, x.device)
         y = x.new_empty(num_steps, x.shape[1], kernel.shape[1])
-        for some in _samples(made, x, kernel):
+        for some in _samples(x):
             spectrum = _to_spectrum(made.inputs, x[:, some], "inputs", dtype)
             products = _scratch("outputs", spectrum, *spectrum.shape[:2], kernel.shape[1])
             for rows in _rows(made, kernel):
@@ -121,7 +121,7 @@ class _SpectralSum(torch.autograd.Function):
         x, kernel = ctx.saved_tensors
         grad_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         grad_kernel = torch.zeros_like(kernel).flatten(1)
-        for some in _samples(made, x, kernel):
+        for some in _samples(x):
             # made again, not kept: it is half as large again as x
             spectrum = _to_spectrum(made.inputs, x[:, some], "inputs", ctx.dtype)
             above = _to_spectrum(made.outputs.mT, grad[:, some], "outputs", ctx.dtype)
@@ -137,10 +137,10 @@ class _SpectralSum(torch.autograd.Function):
         return grad_x, grad_kernel.view_as(kernel), None, None
 
 
-def _samples(made: Matrices, x: Tensor, kernel: Tensor) -> list[slice]:
+def _samples(x: Tensor) -> list[slice]:
     """Samples whose spectra are in memory at the same time: equal shares of the batch."""
-    batch, largest = x.shape[1], len(made.kernel) * max(kernel.shape[1:])
-    size = -(-batch // -(-batch * largest // SIGNAL_ROWS))
+    batch = x.shape[1]
+    size = -(-batch // -(-batch // SAMPLES))
     return [slice(first, first + size) for first in range(0, batch, size)]
 
 
