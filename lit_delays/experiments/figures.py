@@ -25,8 +25,8 @@ def draw_learning(run_dir: Path) -> Path:
     _curves(panels[1], rows, {"train/loss": "training", "val/loss": "validation"}, "loss")
     moved = {name: name.split("/")[1] for name in _columns(rows) if name.startswith("delay_change/")}
     if moved:
-        _curves(panels[2], rows, moved, "movement of delays")
-        panels[2].set_ylabel("mean |change| in an epoch (time steps)")
+        _curves(panels[2], rows, moved, "movement of delays in an epoch")
+        panels[2].set_ylabel("mean |change| (time steps)")
     else:
         rates = {name: name.split("/")[1] for name in _columns(rows) if name.startswith("firing_rate/")}
         _curves(panels[2], rows, rates, "firing rate")
