@@ -1,0 +1,5 @@
+"""Doctests of a module need what it imports."""
+
+from importlib.util import find_spec
+
+collect_ignore = [] if find_spec("triton") else ["lit_delays/snn/scan_triton.py"]
