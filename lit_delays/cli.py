@@ -1,7 +1,7 @@
 """The command line: ``python -m lit_delays fit --config configs/shd.yaml``.
 
-The only file that knows jsonargparse. Lightning is imported when a command needs it, so that help and
-mistakes answer at once.
+Lightning, and jsonargparse with it, are imported when a command needs them, so that help and mistakes answer
+at once: `lightning_cli.py` and `fit_options.py` are the only files that know them.
 """
 
 import os
