@@ -6,19 +6,27 @@ at once: `lightning_cli.py` and `fit_options.py` are the only files that know th
 
 import os
 import sys
+from importlib import import_module
 from typing import Any
 
 from lit_delays.errors import InputError
 from lit_delays.memory import tune_allocator
 
-COMMANDS = {
+TRAINING = {
     "fit": "train a network, then test the checkpoint with the best validation accuracy",
     "validate": "measure a checkpoint on the validation set",
     "test": "measure a checkpoint on the test set",
     "predict": "write the answer to every test sample into predictions.csv",
     "sweep": "make the runs of a sweep file, side by side; what is done is skipped, what was cut off goes on",
-    "report": "print a table of finished runs or sweeps, and draw it",
 }
+# what it does, and the function that takes its options, imported when it is asked for
+OTHERS = {
+    "report": (
+        "print a table of finished runs or sweeps, and draw it",
+        "lit_delays.experiments.report:report",
+    ),
+}
+COMMANDS = TRAINING | {name: text for name, (text, _) in OTHERS.items()}
 
 HELP = """usage: python -m lit_delays COMMAND [options]
 
@@ -51,10 +59,9 @@ def run(command: str, args: list[str]) -> None:
     tune_allocator()
     if command not in COMMANDS:
         raise InputError(f"unknown command {command!r}; choose from {', '.join(COMMANDS)}.")
-    if command == "report":
-        from lit_delays.experiments.report import report
-
-        report(args)
+    if command in OTHERS:
+        module, function = OTHERS[command][1].split(":")
+        getattr(import_module(module), function)(args)
     elif command == "sweep":
         from lit_delays.experiments.sweep import sweep
 
