@@ -257,6 +257,11 @@ def test_help_answers_faster_than_lightning_is_imported():
         (["--model.optimizer.delay_lr=0"], "`delay_lr` must be above 0, got 0.0."),
         (["--sigma.final=0"], "`sigma.final` must be above 0 time steps, got 0.0."),
         (["--data.clip_ms=200"], "`--data.clip_ms` must be at least `--model.network.max_delay_ms` (300 ms)"),
+        (["--data.augment.noise=-1"], "`--data.augment.noise` must be at least 0, got -1."),
+        (
+            ["--data.augment.channel_mask=21"],
+            "`--data.augment.channel_mask` must be at most 20 channels, got 21.",
+        ),
         (["--model.network.max_dlay_ms=250"], "max_dlay_ms"),
         (["--model.network.neuron=lfi"], "lfi"),
         (["--config=nowhere.yaml"], "nowhere.yaml"),

@@ -1,7 +1,6 @@
 """SpikeData, the LightningDataModule: from the name of a data set to batches of events."""
 
 import math
-from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -12,6 +11,8 @@ from torch.utils.data import DataLoader
 from typing_extensions import override
 
 from lit_delays.data.arrays import SpikeArrays
+from lit_delays.data.augmentations import AugmentConfig, CountBatch, augmented, generator_of
+from lit_delays.data.checks import check_lengths, check_own_files, require
 from lit_delays.data.events import Binning, EventBatch, EventBatches
 from lit_delays.data.files import open_spikes, peek_class_names
 from lit_delays.data.patterns import NUM_CHANNELS, make_patterns
@@ -47,9 +48,11 @@ class SpikeData(pl.LightningDataModule):
         validation: Without a validation file: hold out whole ``speakers`` of the training set, or ``random``
             samples of it, or validate on the test set like the ``paper``.
         val_fraction: Share of the training samples to hold out, in (0, 1); for speakers, the least share.
-        split_seed: Of the drawing of the samples or speakers to hold out, and of the epochs' order.
+        split_seed: Of the drawing of the samples or speakers to hold out, of the epochs' order, and of the
+            augmentations; at least 0.
         batch_size: Samples a batch and process, at least 1.
         num_workers: Processes that prepare batches; 0 for the main one, which is enough.
+        augment: What is done to the batches of training; nothing by default.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class SpikeData(pl.LightningDataModule):
         split_seed: int = 0,
         batch_size: int = 256,
         num_workers: int = 0,
+        augment: AugmentConfig = AugmentConfig(),  # noqa: B008  (frozen)
     ) -> None:
         super().__init__()
         own_files: dict[Split, str | None] = {"train": train_file, "val": val_file, "test": test_file}
@@ -77,15 +81,16 @@ class SpikeData(pl.LightningDataModule):
         self.dataset: str = "files" if self.own_files else dataset
         self.data_dir, self.num_units = Path(data_dir), num_units
         self.validation, self.val_fraction, self.split_seed = validation, val_fraction, split_seed
-        self.batch_size, self.num_workers = batch_size, num_workers
-        _require("channels_per_bin", channels_per_bin, channels_per_bin >= 1, "at least 1")
-        _require("num_units", num_units, 1 <= num_units <= 2**16, "from 1 to 65536")
-        _require("val_fraction", val_fraction, 0 < val_fraction < 1, "between 0 and 1")
-        _require("batch_size", batch_size, batch_size >= 1, "at least 1")
-        _require("num_workers", num_workers, num_workers >= 0, "at least 0")
-        _check_lengths(time_step_ms, clip_ms, padding)
+        self.batch_size, self.num_workers, self.augment = batch_size, num_workers, augment
+        require("channels_per_bin", channels_per_bin, channels_per_bin >= 1, "at least 1")
+        require("num_units", num_units, 1 <= num_units <= 2**16, "from 1 to 65536")
+        require("val_fraction", val_fraction, 0 < val_fraction < 1, "between 0 and 1")
+        require("split_seed", split_seed, split_seed >= 0, "at least 0")
+        require("batch_size", batch_size, batch_size >= 1, "at least 1")
+        require("num_workers", num_workers, num_workers >= 0, "at least 0")
+        check_lengths(time_step_ms, clip_ms, padding)
         if self.dataset == "files":
-            _check_own_files(self.own_files)
+            check_own_files(self.own_files)
         is_pattern = self.dataset == "patterns"
         self.num_inputs = NUM_CHANNELS if is_pattern else math.ceil(num_units / channels_per_bin)
         self.binning = Binning(
@@ -96,6 +101,7 @@ class SpikeData(pl.LightningDataModule):
             clip_ms=clip_ms,
             fixed=padding == "fixed",
         )
+        augment.check(time_step_ms, self.num_inputs)
         self._opened: dict[Split, SpikeArrays] = {}
 
     @cached_property
@@ -162,6 +168,21 @@ class SpikeData(pl.LightningDataModule):
     @override
     def predict_dataloader(self) -> DataLoader[EventBatch]:
         return self.test_dataloader()
+
+    @override
+    def on_after_batch_transfer(self, batch: EventBatch, dataloader_idx: int) -> EventBatch | CountBatch:
+        """Augment a batch of training; what is drawn is a function of its place, so a resumed run agrees."""
+        if self.trainer is None or not (self.trainer.training and self.augment.is_on):
+            return batch
+        place = (self.trainer.current_epoch, self.trainer.fit_loop.batch_idx + 1, self.trainer.global_rank)
+        return augmented(
+            batch.counts(),
+            batch.labels,
+            self.augment,
+            num_classes=self.num_classes,
+            time_step_ms=self.binning.time_step_ms,
+            generator=generator_of(self.split_seed, *place, device=batch.labels.device),
+        )
 
     def _loader(
         self, arrays: SpikeArrays, indices: Ints | None = None, shuffle: bool = False
@@ -234,23 +255,3 @@ class SpikeData(pl.LightningDataModule):
             raise InputError(
                 f"{path}: `labels` must be below {len(names)}, the training file's classes, got {largest}."
             )
-
-
-def _check_lengths(time_step_ms: float, clip_ms: float | None, padding: str) -> None:
-    _require("time_step_ms", time_step_ms, 0 < time_step_ms < math.inf, "above 0 ms")
-    if clip_ms is not None:
-        shortest = f"at least one time step ({time_step_ms:g} ms)"
-        _require("clip_ms", clip_ms, time_step_ms <= clip_ms < math.inf, shortest)
-    elif padding == "fixed":
-        raise InputError("`--data.padding=fixed` needs `--data.clip_ms`, the length to pad to, in ms.")
-
-
-def _check_own_files(own_files: Collection[Split]) -> None:
-    for split in ("train", "test"):
-        if split not in own_files:
-            raise InputError(f"your own files need `--data.{split}_file`; give the path of an HDF5 file.")
-
-
-def _require(option: str, value: float, holds: bool, rule: str) -> None:
-    if not holds:
-        raise InputError(f"`--data.{option}` must be {rule}, got {value:g}.")

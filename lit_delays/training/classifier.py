@@ -22,7 +22,7 @@ torch.serialization.add_safe_globals([NetworkConfig, OptimizerConfig])
 
 
 class Batch(Protocol):
-    """What the network is fed: spikes, and the class of every sample."""
+    """What the network is fed: spikes, and the class of every sample, or the share of every class."""
 
     labels: Tensor
 
@@ -95,7 +95,7 @@ class DelayClassifier(pl.LightningModule):
         loss = F.cross_entropy(scores, labels)
         accuracy = self.accuracy[f"{stage}_acc"]
         assert isinstance(accuracy, Metric)
-        accuracy.update(scores, labels)
+        accuracy.update(scores, labels if labels.ndim == 1 else labels.argmax(dim=-1))
         show = {"on_step": False, "on_epoch": True, "batch_size": len(labels), "prog_bar": True}
         self.log(f"{stage}/loss", loss, sync_dist=True, **show)  # type: ignore[arg-type]
         self.log(f"{stage}/acc", accuracy, **show)  # type: ignore[arg-type]

@@ -1,0 +1,197 @@
+"""Augmentations of training batches: noise, masks and CutMix, on the device that holds the counts.
+
+Pure functions of counts, labels and a generator of random numbers.
+
+Shape letters: T time steps, B samples, N channels, C classes.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lit_delays.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """What is done to the batches of training, in this order; nothing by default, as in the paper.
+
+    Args:
+        noise: Standard deviation of normal noise whose absolute value, rounded, is added to every count, at
+            least 0. 0.25 adds a spike to 5 % of the counts, 0.15 to 0.1 %.
+        time_mask_ms: Longest stretch that is silenced in all channels of a sample, in ms; 0 for none, else
+            at least one time step.
+        channel_mask: Most neighbouring input channels that are silenced for a whole sample; 0 for none.
+        mask_probability: Share of the samples with a time mask, and of those with a channel mask, in [0, 1].
+        cutmix_probability: Share of the samples of which a stretch comes from the next sample in the batch,
+            with the label mixed by the share of time steps, in [0, 1].
+
+    Raises:
+        InputError: If a value is out of its range.
+
+    Source:
+        Switched off in the paper's code, which has all four. Its masks are a step and a channel shorter and
+        may be empty, and it never cuts into the last sample of a batch.
+    """
+
+    noise: float = 0.0
+    time_mask_ms: float = 0.0
+    channel_mask: int = 0
+    mask_probability: float = 0.65
+    cutmix_probability: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("noise", "time_mask_ms", "channel_mask"):
+            self._require(name, 0 <= getattr(self, name) < math.inf, "at least 0")
+        for name in ("mask_probability", "cutmix_probability"):
+            self._require(name, 0 <= getattr(self, name) <= 1, "in [0, 1]")
+
+    def check(self, time_step_ms: float, num_inputs: int) -> None:
+        """Refuse masks that do not fit the data.
+
+        Raises:
+            InputError: If a mask is shorter than a time step, or wider than all channels.
+        """
+        fits = self.time_mask_ms == 0 or self.time_mask_ms >= time_step_ms
+        self._require("time_mask_ms", fits, f"0 or at least one time step ({time_step_ms:g} ms)")
+        self._require("channel_mask", self.channel_mask <= num_inputs, f"at most {num_inputs} channels")
+
+    def _require(self, name: str, holds: bool, rule: str) -> None:
+        if not holds:
+            raise InputError(f"`--data.augment.{name}` must be {rule}, got {getattr(self, name):g}.")
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is done."""
+        return any((self.noise, self.time_mask_ms, self.channel_mask, self.cutmix_probability))
+
+
+class CountBatch(NamedTuple):
+    """A batch whose counts are made already.
+
+    Attributes:
+        values: Counts, shape ``(T, B, N)``.
+        labels: Classes, int64, shape ``(B,)``, or the share of every class, shape ``(B, C)``.
+    """
+
+    values: Tensor
+    labels: Tensor
+
+    def counts(self) -> Tensor:
+        """The counts, shape ``(T, B, N)``."""
+        return self.values
+
+
+def augmented(
+    counts: Tensor,
+    labels: Tensor,
+    config: AugmentConfig,
+    *,
+    num_classes: int,
+    time_step_ms: float,
+    generator: torch.Generator,
+) -> CountBatch:
+    """Do to a batch what the configuration says.
+
+    Args:
+        counts: Spikes per time step, sample and channel, shape ``(T, B, N)``.
+        labels: Classes, shape ``(B,)``.
+        config: What to do.
+        num_classes: Number of classes.
+        time_step_ms: Length of a time step, in ms.
+        generator: Random numbers, on the device of the counts.
+    """
+    if config.noise:
+        counts = add_noise(counts, config.noise, generator)
+    if config.time_mask_ms:
+        longest = round(config.time_mask_ms / time_step_ms)
+        counts = mask_time(counts, longest, config.mask_probability, generator)
+    if config.channel_mask:
+        counts = mask_channels(counts, config.channel_mask, config.mask_probability, generator)
+    if config.cutmix_probability:
+        counts, labels = cut_mix(counts, labels, num_classes, config.cutmix_probability, generator)
+    return CountBatch(counts, labels)
+
+
+def add_noise(counts: Tensor, std: float, generator: torch.Generator) -> Tensor:
+    """Add the rounded absolute value of normal noise to every count, shape ``(T, B, N)``.
+
+    Example:
+        >>> add_noise(torch.zeros(1, 1, 8), 0.5, generator_of(0)).flatten()
+        tensor([0., 0., 0., 0., 1., 0., 0., 0.])
+    """
+    noise = torch.empty_like(counts).normal_(0, std, generator=generator)
+    return counts + noise.abs_().round_()
+
+
+def mask_time(counts: Tensor, longest: int, probability: float, generator: torch.Generator) -> Tensor:
+    """Silence 1 to ``longest`` time steps of some samples, shape ``(T, B, N)``.
+
+    Example:
+        >>> mask_time(torch.ones(8, 1, 1), 5, 1.0, generator_of(0)).flatten()
+        tensor([1., 0., 0., 0., 0., 0., 1., 1.])
+    """
+    num_steps, num_samples, _ = counts.shape
+    silent = _stretches(num_steps, num_samples, longest, probability, generator)
+    return counts.masked_fill(silent.unsqueeze(2), 0)
+
+
+def mask_channels(counts: Tensor, widest: int, probability: float, generator: torch.Generator) -> Tensor:
+    """Silence 1 to ``widest`` neighbouring channels of some samples, shape ``(T, B, N)``."""
+    _, num_samples, num_channels = counts.shape
+    silent = _stretches(num_channels, num_samples, widest, probability, generator)
+    return counts.masked_fill(silent.T, 0)
+
+
+def cut_mix(
+    counts: Tensor, labels: Tensor, num_classes: int, probability: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Replace a stretch of some samples by that of the next one in the batch, after the last by the first's.
+
+    Returns:
+        Counts, shape ``(T, B, N)``, and the share of every class, shape ``(B, C)``: each of the two labels
+        weighs as much as its time steps.
+
+    Source:
+        Yun et al. (2019), https://arxiv.org/abs/1905.04899, along time alone, as in the paper's code.
+
+    Example:
+        >>> counts, labels = torch.ones(4, 2, 1) * torch.tensor([[3.0], [5.0]]), torch.tensor([0, 1])
+        >>> mixed, shares = cut_mix(counts, labels, 2, 1.0, generator_of(1))
+        >>> mixed[..., 0].T
+        tensor([[5., 5., 5., 3.],
+                [5., 3., 3., 3.]])
+        >>> shares
+        tensor([[0.2500, 0.7500],
+                [0.7500, 0.2500]])
+    """
+    num_steps, num_samples, _ = counts.shape
+    foreign = _stretches(num_steps, num_samples, num_steps - 1, probability, generator)
+    mixed = torch.where(foreign.unsqueeze(2), counts.roll(-1, dims=1), counts)
+    own = F.one_hot(labels, num_classes).to(counts.dtype)
+    share = foreign.to(counts.dtype).mean(dim=0).unsqueeze(1)
+    return mixed, (1 - share) * own + share * own.roll(-1, dims=0)
+
+
+def generator_of(*key: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """Random numbers that depend on these numbers alone, each at least 0, and on the kind of device."""
+    seed = np.random.SeedSequence(key).generate_state(1, np.uint64)
+    return torch.Generator(device).manual_seed(int(seed[0]))
+
+
+def _stretches(
+    size: int, num_samples: int, longest: int, probability: float, generator: torch.Generator
+) -> Tensor:
+    """True in one stretch of 1 to ``longest`` of the places of some samples, shape ``(size, B)``."""
+    chosen, length, start = torch.rand(3, num_samples, generator=generator, device=generator.device)
+    length = (length * min(longest, size)).floor_().add_(1)
+    length = length.clamp(max=size).where(chosen < probability, 0)
+    start = (start * (size - length + 1)).floor_()
+    place = torch.arange(size, device=generator.device).unsqueeze(1)
+    inside: Tensor = (place >= start) & (place < start + length)
+    return inside

@@ -1,0 +1,30 @@
+"""What :class:`~lit_delays.data.module.SpikeData` asks of its options."""
+
+import math
+from collections.abc import Collection
+
+from lit_delays.data.sources import Split
+from lit_delays.errors import InputError
+
+
+def check_lengths(time_step_ms: float, clip_ms: float | None, padding: str) -> None:
+    """A time step is positive, and a clip, which fixed padding needs, holds one or more."""
+    require("time_step_ms", time_step_ms, 0 < time_step_ms < math.inf, "above 0 ms")
+    if clip_ms is not None:
+        shortest = f"at least one time step ({time_step_ms:g} ms)"
+        require("clip_ms", clip_ms, time_step_ms <= clip_ms < math.inf, shortest)
+    elif padding == "fixed":
+        raise InputError("`--data.padding=fixed` needs `--data.clip_ms`, the length to pad to, in ms.")
+
+
+def check_own_files(own_files: Collection[Split]) -> None:
+    """Files of one's own are for training and for testing, at least."""
+    for split in ("train", "test"):
+        if split not in own_files:
+            raise InputError(f"your own files need `--data.{split}_file`; give the path of an HDF5 file.")
+
+
+def require(option: str, value: float, holds: bool, rule: str) -> None:
+    """Refuse the value of an option that breaks its rule."""
+    if not holds:
+        raise InputError(f"`--data.{option}` must be {rule}, got {value:g}.")
