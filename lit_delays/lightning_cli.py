@@ -24,6 +24,7 @@ from lit_delays.experiments.results import Result, count_parameters, describe, m
 from lit_delays.tracking import SaveConfig, agent_loggers, global_batch_size, place_wandb
 from lit_delays.training.callbacks import EpochLines, LayerStatistics, SigmaAnnealing
 from lit_delays.training.classifier import DelayClassifier
+from lit_delays.training.fine_tuning import check_start, start_from
 from lit_delays.training.runs import best_checkpoint, last_checkpoint, run_folder
 from lit_delays.training.table import EpochTable
 
@@ -82,6 +83,9 @@ class DelayCLI(LightningCLI):
     @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--name", type=str | None, help="name of the run; default: data set and a hash")
+        parser.add_argument(
+            "--start_from", type=str | None, help="fine-tune: checkpoint of a run to start at"
+        )
         parser.add_lightning_class_args(SigmaAnnealing, "sigma")
         parser.link_arguments("data.time_step_ms", "model.network.time_step_ms")
         for name in ("num_inputs", "num_classes"):
@@ -97,6 +101,7 @@ class DelayCLI(LightningCLI):
         if self.command == "test":
             options.verbose = False  # after_test says it in one line
         options.ckpt_path = self._checkpoint(options.ckpt_path)
+        check_start(options.start_from, self.run_dir)
         _check_epochs(plain["trainer"]["max_epochs"])
         _check_clip(plain)
         place_wandb(options.trainer.logger, self.run_dir)
@@ -152,7 +157,9 @@ class DelayCLI(LightningCLI):
                 "`--trainer.sync_batchnorm` needs GPUs; leave it out to norm each process's batch."
             )
         self._started = time.monotonic()
-        network = self.model.network
+        network, options = self.model.network, self.config[self.command]
+        if options.start_from and not options.ckpt_path:  # a run that goes on has weights of its own
+            start_from(network, Path(options.start_from))
         if self.trainer.is_global_zero:
             batch = f"batch: {global_batch_size(self.trainer, self.datamodule)} samples"
             if (count := self.trainer.world_size) > 1:

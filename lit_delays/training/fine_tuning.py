@@ -1,0 +1,75 @@
+"""Fine-tuning: a network starts from the weights and delays of a trained one."""
+
+import pickle
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lit_delays.errors import InputError
+from lit_delays.snn.delays import DelayedLinear
+from lit_delays.snn.network import DelaySNN
+
+PREFIX = "network."  # of the network's tensors in a checkpoint of DelayClassifier
+
+
+def start_from(network: DelaySNN, checkpoint: Path) -> None:
+    """Give a network the weights, norms, masks and delays of a checkpoint.
+
+    Evaluated, it answers as the network of the checkpoint does: where its delays are fixed, they are the
+    whole time steps that evaluation rounds the learned ones to. Nothing is changed if an error is raised.
+
+    Args:
+        network: A network of the same sizes, with delays (learned or fixed) if the trained one has them.
+        checkpoint: A file that training of a :class:`~lit_delays.training.classifier.DelayClassifier` left.
+
+    Raises:
+        InputError: If the file is missing or no such checkpoint, or if a tensor does not fit.
+    """
+    trained, own = _read(checkpoint), network.state_dict()
+    for name in {**own, **trained}:
+        shapes = [str(tuple(state[name].shape)) if name in state else "none" for state in (trained, own)]
+        if shapes[0] != shapes[1]:
+            raise InputError(
+                f"{checkpoint} does not fit this network: the shape of `{name}` is {shapes[0]} there and"
+                f" {shapes[1]} here; give the options of its run."
+            )
+    for name, layer in network.named_modules():
+        if isinstance(layer, DelayedLinear) and layer.delay is not None:
+            delay = trained[f"{name}.delay"]
+            _check_range(checkpoint, delay, layer.max_delay - 1, network.config.time_step_ms)
+            if layer.delays == "fixed":
+                trained[f"{name}.delay"] = delay.round()
+    network.load_state_dict(trained)
+
+
+def check_start(checkpoint: str | None, run_dir: Path) -> None:
+    """Refuse a checkpoint of the run itself, which would go on with it instead of starting from it.
+
+    Raises:
+        InputError: If the checkpoint lies in the folder of the run.
+    """
+    if checkpoint is not None and run_dir in Path(checkpoint).resolve().parents:
+        raise InputError(f"`--start_from` is a checkpoint of this run, {run_dir.name}; give another --name.")
+
+
+def _read(checkpoint: Path) -> dict[str, Tensor]:
+    if not checkpoint.is_file():
+        raise InputError(f"no checkpoint at {checkpoint}; check `--start_from`.")
+    try:
+        state = torch.load(checkpoint, weights_only=True, map_location="cpu")["state_dict"]
+        trained = {name.removeprefix(PREFIX): state[name] for name in state if name.startswith(PREFIX)}
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{checkpoint} is no checkpoint of `fit`; check `--start_from`.") from error
+    if not trained or not all(isinstance(tensor, Tensor) for tensor in trained.values()):
+        raise InputError(f"{checkpoint} is no checkpoint of `fit`; check `--start_from`.")
+    return trained
+
+
+def _check_range(checkpoint: Path, delay: Tensor, longest: int, time_step_ms: float) -> None:
+    if not (delay.min() >= 0 and delay.max() <= longest):
+        raise InputError(
+            f"{checkpoint}: delays must be from 0 to {longest * time_step_ms:g} ms, the window that"
+            f" `max_delay_ms` gives, got {float(delay.min()) * time_step_ms:g} to"
+            f" {float(delay.max()) * time_step_ms:g} ms."
+        )

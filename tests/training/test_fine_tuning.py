@@ -1,0 +1,146 @@
+import re
+from dataclasses import dataclass
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from lit_delays.errors import InputError
+from lit_delays.snn.network import DelaySNN, NetworkConfig
+from lit_delays.training.classifier import DelayClassifier
+from lit_delays.training.fine_tuning import start_from
+
+SPARSE = {"num_inputs": 6, "num_classes": 3, "hidden_size": 8, "max_delay_ms": 90, "fan_in": 3}
+
+
+@dataclass
+class Spikes:
+    spikes: Tensor
+    labels: Tensor
+
+    def counts(self) -> Tensor:
+        return self.spikes
+
+
+def batches(num_batches, seed):
+    torch.manual_seed(seed)
+    made = [Spikes((torch.rand(12, 5, 6) < 0.4).float(), torch.randint(3, (5,))) for _ in range(num_batches)]
+    return DataLoader(made, batch_size=None)
+
+
+def trained(path, **network):
+    """A network with delays between the steps and norms that have seen data, and its checkpoint."""
+    torch.manual_seed(1)
+    model = DelayClassifier(NetworkConfig(**SPARSE | network))
+    trainer = quiet(path.parent, max_epochs=2)
+    trainer.fit(model, batches(4, seed=2), batches(1, seed=3))
+    trainer.save_checkpoint(path)
+    return model
+
+
+def quiet(folder, **options):
+    return pl.Trainer(
+        accelerator="cpu",
+        default_root_dir=folder,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **options,
+    )
+
+
+def network(**options):
+    torch.manual_seed(5)
+    return DelaySNN(NetworkConfig(**SPARSE | options))
+
+
+def evaluated(model, folder):
+    (metrics,) = quiet(folder).validate(model, batches(2, seed=3), verbose=False)
+    return metrics
+
+
+@pytest.mark.parametrize("delays", ["fixed", "learned"])
+def test_before_training_it_answers_exactly_as_the_trained_network(delays, tmp_path):
+    source = trained(tmp_path / "a.ckpt")
+    model = DelayClassifier(NetworkConfig(**SPARSE, delays=delays))
+    before = evaluated(model, tmp_path)
+    start_from(model.network, tmp_path / "a.ckpt")
+    assert evaluated(model, tmp_path) == evaluated(source, tmp_path) != before
+    counts = torch.rand(12, 5, 6)
+    assert torch.equal(model.eval()(counts), source.eval()(counts))
+
+
+def test_fixed_delays_are_the_whole_steps_of_the_learned_ones_and_stay_so(tmp_path):
+    source = trained(tmp_path / "a.ckpt")
+    layers = source.network.delay_layers()
+    assert any(not torch.equal(layer.delay, layer.delay.round()) for layer in layers)
+    model = DelayClassifier(NetworkConfig(**SPARSE, delays="fixed"))
+    start_from(model.network, tmp_path / "a.ckpt")
+    quiet(tmp_path, max_epochs=2).fit(model, batches(3, seed=4), batches(1, seed=3))
+    for before, after in zip(layers, model.network.delay_layers(), strict=True):
+        assert torch.equal(after.delay, before.delay.detach().round())
+        assert torch.equal(after.mask, before.mask)
+        assert not torch.equal(after.weight, before.weight)
+        assert bool((after.weight[~after.mask] == 0).all())
+
+
+def test_training_sees_the_deployed_delays(tmp_path):
+    trained(tmp_path / "a.ckpt")
+    model = network(delays="fixed")
+    start_from(model, tmp_path / "a.ckpt")
+    for layer in model.delay_layers():
+        torch.testing.assert_close(layer.train().dense_kernel(), layer.eval().dense_kernel())
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"hidden_size": 9}, "the shape of `blocks.0.delays.weight` is (8, 6, 1) there and (9, 6, 1) here"),
+        ({"num_classes": 4}, "the shape of `readout.weight` is (3, 8, 1) there and (4, 8, 1) here"),
+        ({"fan_in": None}, "the shape of `blocks.0.delays.mask` is (8, 6, 1) there and none here"),
+        ({"delays": "none"}, "the shape of `blocks.0.delays.delay` is (8, 6, 1) there and none here"),
+        ({"num_hidden_layers": 3}, "the shape of `blocks.2.delays.weight` is none there and (8, 8, 1) here"),
+    ],
+)
+def test_a_network_of_other_sizes_is_refused_with_its_first_difference(options, sentence, tmp_path):
+    path = tmp_path / "a.ckpt"
+    trained(path)
+    model = network(**options)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    whole = f"{path} does not fit this network: {sentence}; give the options of its run."
+    with pytest.raises(InputError, match="^" + re.escape(whole) + "$"):
+        start_from(model, path)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_delays_outside_the_window_are_refused(tmp_path):
+    path = tmp_path / "a.ckpt"
+    source = trained(path)
+    assert float(source.network.delay_layers()[0].delay.detach().max()) > 4
+    sentence = f"{path}: delays must be from 0 to 40 ms, the window that `max_delay_ms` gives, got "
+    with pytest.raises(InputError, match="^" + re.escape(sentence) + r"[\d.e-]+ to [\d.]+ ms\.$"):
+        start_from(network(max_delay_ms=50), path)
+
+
+def test_what_is_no_checkpoint_of_ours_is_refused(tmp_path):
+    path = tmp_path / "a.ckpt"
+    with pytest.raises(InputError, match=f"^no checkpoint at {re.escape(str(path))}; check `--start_from`.$"):
+        start_from(network(), path)
+    for content in ("text", [1, 2], {"state_dict": {}}, {"state_dict": {"network.a": 1}}, {"weights": {}}):
+        if content == "text":
+            path.write_text("no weights")
+        else:
+            torch.save(content, path)
+        sentence = f"{path} is no checkpoint of `fit`; check `--start_from`."
+        with pytest.raises(InputError, match="^" + re.escape(sentence) + "$"):
+            start_from(network(), path)
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
+    path = tmp_path / "a.ckpt"
+    torch.save({"state_dict": {"network.readout.weight": torch.zeros(1)}, "run": re.compile}, path)
+    with pytest.raises(InputError, match="is no checkpoint of `fit`"):
+        start_from(network(), path)
