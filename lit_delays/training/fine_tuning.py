@@ -20,7 +20,8 @@ def start_from(network: DelaySNN, checkpoint: Path) -> None:
     whole time steps that evaluation rounds the learned ones to. Nothing is changed if an error is raised.
 
     Args:
-        network: A network of the same sizes, with delays (learned or fixed) if the trained one has them.
+        network: A network of the same sizes and neurons, with delays (learned or fixed) where the trained one
+            has them.
         checkpoint: A file that training of a :class:`~lit_delays.training.classifier.DelayClassifier` left.
 
     Raises:
