@@ -16,7 +16,7 @@ from .conftest import ROOT
 COUNTS = {
     "ablation_fc": 7 * 5,
     "ablation_sparse": 7 * 5,
-    "kernels": 2 * 5,
+    "kernels": 3 * 5,
     "max_delay": 7 * 2 * 3,
     "seeds": 10,
     "sigma_schedule": 4 * 3 * 3,
