@@ -45,8 +45,9 @@ def test_its_gradients_are_those_of_finite_differences() -> None:
 
 
 def test_spectra_made_in_pieces_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lit_delays.snn.spectral.KERNEL_ROWS", 30)  # five rows of 3 x 2
-    monkeypatch.setattr("lit_delays.snn.spectral.SAMPLES", 2)
+    monkeypatch.setattr("lit_delays.snn.spectral.ROWS", 5)
+    monkeypatch.setattr("lit_delays.snn.spectral.SAMPLES", 3)
+    monkeypatch.setattr("lit_delays.snn.spectral.FOLDED", 2)
     for direct, fast in both(draw(9, 5, 2), draw(4, 3, 2), 10):
         torch.testing.assert_close(fast, direct, rtol=1e-10, atol=1e-10)
 
