@@ -72,6 +72,23 @@ def test_two_threads_do_not_share_scratch_memory() -> None:
         torch.testing.assert_close(y, factor * results[0], rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize(("values", "bytes_each"), [([0.0, 1.5], 1), ([0.0, 1.0, 2.0], 8), ([-1.0, 0.0], 8)])
+def test_spikes_are_kept_as_bytes_and_counts_as_they_are(values: list[float], bytes_each: int) -> None:
+    x = torch.tensor(values, dtype=torch.float64)[torch.randint(len(values), (9, 5, 2))].requires_grad_()
+    kernel, kept = draw(4, 3, 2), []
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        fast = spectral_sum(x, kernel, 10)
+    assert [tensor.itemsize for tensor in kept if tensor.shape == x.shape] == [bytes_each]
+    pairs = [torch.autograd.grad(y.sin().sum(), (x, kernel)) for y in (fast, direct_sum(x, kernel, 10))]
+    for mine, theirs in zip(*pairs, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-10)
+
+
 def test_inputs_without_gradient_cost_none() -> None:
     x, kernel = draw(5, 2, 2, grad=False), draw(3, 2, 2)
     spectral_sum(x, kernel, 6).sum().backward()  # type: ignore[no-untyped-call]
