@@ -175,9 +175,8 @@ def _to_spectrum(matrix: Tensor, x: Tensor, place: str, dtype: torch.dtype) -> T
     """Transform ``(T, B, N)`` to the rows of both groups, ``(2 r, B, N)``."""
     spectrum = _scratch(place, matrix, 2, matrix.shape[1], *x.shape[1:])
     for some in _pieces(x.shape[1], FOLDED):
-        for group, half, rows in zip(
-            matrix, _fold(x[:, some].to(matrix.dtype), matrix.shape[2]), spectrum, strict=True
-        ):
+        halves = _fold(x[:, some].to(matrix.dtype), matrix.shape[2])
+        for group, half, rows in zip(matrix, halves, spectrum, strict=True):
             torch.mm(group, half.flatten(1), out=rows[:, some].flatten(1))
     return spectrum.flatten(0, 1).to(dtype)
 
