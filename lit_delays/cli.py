@@ -1,7 +1,7 @@
 """The command line: ``python -m lit_delays fit --config configs/shd.yaml``.
 
 Lightning, and jsonargparse with it, are imported when a command needs them, so that help and mistakes answer
-at once: `lightning_cli.py` and `fit_options.py` are the only files that know them.
+at once: `lightning_cli.py`, `fit_options.py` and `trust.py` are the only files that know them.
 """
 
 import os
@@ -37,7 +37,8 @@ commands:
 
 Start with:    python -m lit_delays fit --config configs/quickstart.yaml
 All options:   python -m lit_delays COMMAND --help
-Resume:        repeat the command; the same options continue the same run."""
+Resume:        repeat the command; the same options continue the same run.
+Own classes:   --allow-import PACKAGE lets the configs of this command import yours."""
 
 
 def main(args: list[str] | None = None) -> None:
