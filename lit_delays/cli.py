@@ -25,6 +25,10 @@ OTHERS = {
         "print a table of finished runs or sweeps, and draw it",
         "lit_delays.experiments.report:report",
     ),
+    "doctor": (
+        "check this machine: versions, devices, folders, data",
+        "lit_delays.doctor.command:doctor",
+    ),
 }
 COMMANDS = TRAINING | {name: text for name, (text, _) in OTHERS.items()}
 

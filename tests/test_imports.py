@@ -16,10 +16,11 @@ MAY_IMPORT = {
     "training": {"errors", "snn"},
     "experiments": {"errors", "snn", "training"},
     "tracking": {"data"},
+    "doctor": {"data", "experiments"},
     "trust": {"errors"},
     "lightning_cli": {"errors", "data", "snn", "training", "experiments", "tracking", "trust", "cli"},
     "fit_options": {"errors", "training", "trust", "lightning_cli"},
-    "cli": {"errors", "memory", "lightning_cli", "fit_options", "experiments"},
+    "cli": {"errors", "memory", "lightning_cli", "fit_options", "experiments", "doctor"},
     "__main__": {"cli"},
     "__init__": set(),
 }
