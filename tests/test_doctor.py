@@ -36,6 +36,7 @@ def test_the_doctor_looks_at_everything_and_shows_no_key(capsys, monkeypatch, tm
         command, "processes", lambda: iter([Finding("ok", "gloo", "2 processes add up to 2")])
     )
     monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.setattr("lit_delays.wandb_server.getproxies", dict)
     monkeypatch.setenv("WANDB_BASE_URL", f"http://me:{KEY}@127.0.0.1:1")
     main(["doctor"])
     out = capsys.readouterr().out

@@ -1,15 +1,19 @@
-"""What Weights & Biases gets of a run, read back from the file that it keeps, and that no key is in any file."""
+"""What Weights & Biases gets of a run, read back from the file that it keeps; no key is in any file."""
 
 import json
+import os
+import socket
 import struct
 import zlib
 from collections import defaultdict
 
 import pytest
 import wandb
+from jsonargparse import Namespace
 from wandb.proto.wandb_internal_pb2 import Record
 
 from lit_delays.cli import main
+from lit_delays.tracking import place_wandb
 from lit_delays.training.table import read_table
 
 from .conftest import ROOT
@@ -82,6 +86,25 @@ def test_an_offline_run_holds_the_options_and_the_metrics_and_sigma(run):
     for epoch in (0, 1):
         for name in ("train/loss", "val/loss", "val/acc", "sigma", "firing_rate/hidden1", "lr/weights"):
             assert history[epoch][name] == pytest.approx(table[epoch][name]), (epoch, name)
+
+
+@pytest.mark.parametrize(
+    ("key", "network", "mode"), [(KEY, True, None), (KEY, False, "offline"), (None, True, "offline")]
+)
+def test_a_run_is_kept_offline_without_a_key_or_a_network(key, network, mode, monkeypatch, tmp_path):
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    monkeypatch.setenv("WANDB_MODE", "")  # so that it is restored
+    for name in ("WANDB_MODE", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    if key:
+        monkeypatch.setenv("WANDB_API_KEY", key)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1] if network else 1}")
+        monkeypatch.setattr("lit_delays.wandb_server.getproxies", dict)
+        options = Namespace(class_path="WandbLogger", init_args=Namespace(name=None))
+        place_wandb(options, tmp_path / "run")
+    assert os.environ.get("WANDB_MODE") == mode
+    assert options.init_args.save_dir == str(tmp_path / "run")
 
 
 def test_no_key_is_in_any_file_that_we_write(run):

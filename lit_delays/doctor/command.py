@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from hashlib import file_digest
@@ -11,11 +10,11 @@ from importlib import metadata
 from pathlib import Path
 from platform import python_version
 from tempfile import TemporaryFile
-from urllib.parse import urlsplit
 
 import h5py
 from packaging.requirements import Requirement
 
+from lit_delays import wandb_server
 from lit_delays.data.files import default_cache_dir, peek_class_names
 from lit_delays.data.sources import SOURCES, Source
 from lit_delays.doctor.devices import GIGABYTE, gpus, processes, processor
@@ -24,7 +23,6 @@ from lit_delays.experiments.arguments import Arguments
 
 LITTLE_SPACE, NO_SPACE = 10 * GIGABYTE, GIGABYTE
 SOUND_HDF5 = (2, 2, 0)  # older ones have known flaws that a file made for it can use
-NETWORK_SECONDS = 3
 SHOWN = re.compile(r"(CUDA|LIT_DELAYS|MKL|NCCL|NVIDIA|OMP|SLURM|TORCH|WANDB|XDG_CACHE)_?\w*")
 SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
 
@@ -135,19 +133,14 @@ def damaged_files(source: Source, folder: Path) -> Iterator[str]:
 
 def wandb() -> Iterator[Finding]:
     """Whether Weights & Biases would hear of a run."""
-    server = os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai"
-    host = urlsplit(server).hostname or server
-    netrc = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
-    key = "WANDB_API_KEY" in os.environ or (netrc.is_file() and host in netrc.read_text())
-    if not key:
+    host, _ = wandb_server.address()
+    if not wandb_server.has_key():
         yield Finding("ok", "wandb", "no key: runs are kept offline; `wandb sync` sends them later")
-        return
-    try:
-        socket.create_connection((host, urlsplit(server).port or 443), NETWORK_SECONDS).close()
+    elif wandb_server.answers():
         yield Finding("ok", "wandb", f"a key is set (not shown), {host} answers")
-    except OSError as error:
-        advice = "give WANDB_MODE=offline, and `wandb sync` later where there is a network"
-        yield Finding("warn", "wandb", f"a key is set (not shown), {host} does not answer: {error}", advice)
+    else:
+        advice = "runs are kept offline; `wandb sync` them where there is a network"
+        yield Finding("warn", "wandb", f"a key is set (not shown), {host} does not answer", advice)
 
 
 def environment() -> Iterator[Finding]:
