@@ -20,12 +20,10 @@ from lit_delays.errors import InputError
 ALLOW = "--allow-import"
 VARIABLE = "LIT_DELAYS_ALLOW_IMPORT"  # names with commas between
 ALLOWED = [
-    *("lit_delays.training.callbacks", "lit_delays.training.table", "torch.optim"),
-    *(
-        f"lightning.pytorch.{part}"
-        for part in ("accelerators", "callbacks", "loggers", "plugins", "profilers")
-    ),
-    *("lightning.pytorch.strategies", "lightning.fabric.plugins"),  # the second is where many plugins live
+    *("lit_delays.training.callbacks", "torch.optim"),
+    *(f"lightning.pytorch.{part}" for part in ("accelerators", "callbacks", "loggers", "profilers")),
+    *("lightning.pytorch.strategies", "lightning.pytorch.plugins"),
+    "lightning.fabric.plugins",  # where many of these are defined
 ]
 # inside of these: what starts processes, and what sends runs and keys to a server that a config may name
 DENIED = [

@@ -68,6 +68,10 @@ HOSTILE = {
         CALLBACK % "lightning.pytorch.callbacks.LambdaCallback, init_args: {setup: lit_delays.cli.main}",
         NOT_ALLOWED % "lit_delays.cli.main",
     ),
+    "our own table elsewhere": (
+        "trainer: {logger: {class_path: lit_delays.training.table.EpochTable, init_args: {run_dir: /tmp}}}",
+        NOT_ALLOWED % "lit_delays.training.table.EpochTable",
+    ),
     "the policy itself": (
         CALLBACK % "jsonargparse.set_parsing_settings, init_args: {import_path_allowlist: [os]}",
         NOT_ALLOWED % "jsonargparse.set_parsing_settings",
