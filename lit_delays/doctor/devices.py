@@ -16,7 +16,7 @@ from lit_delays.doctor.finding import Finding
 
 GIGABYTE = 10**9
 LITTLE_MEMORY = 4 * GIGABYTE  # the paper's SHD network takes about half of it
-SECONDS = 60  # for processes to find each other; a busy machine takes ten to start one
+SECONDS = 180  # for processes to find each other; a busy machine takes a minute to start one
 JOIN = "import sys; from lit_delays.doctor.devices import join; join(1, int(sys.argv[1]), *sys.argv[2:])"
 
 
@@ -73,7 +73,7 @@ def all_reduce(backend: str, count: int) -> Finding:
             return Finding("fail", backend, " ".join(str(error).split())[:200], advice)
         finally:
             for other in others:
-                other.kill() if sys.exc_info()[0] else other.wait(SECONDS)
+                other.kill()  # it has given its part, or never will
                 other.communicate()
     return Finding("ok" if total == count else "fail", backend, f"{count} processes add up to {total:g}")
 
