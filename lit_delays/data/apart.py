@@ -1,7 +1,7 @@
 """Strangers' files are read apart from the trainer, so that a bad end of the reader is one sentence here.
 
-A crafted file can crash HDF5's library, keep it busy for ever or have it take all memory. `reader.py` runs in a
-process of its own, with limits, without this process's keys and tokens, and hands over plain arrays.
+A crafted file can crash HDF5's library, keep it busy for ever or have it take all memory. `reader.py` runs in
+a process of its own, with limits, without this process's keys and tokens, and hands over plain arrays.
 """
 
 import json
@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 from rich.console import Console
 from rich.progress import Progress
 
-from lit_delays.data.arrays import DTYPES
+from lit_delays.data.arrays import DTYPES, fit_together
 from lit_delays.errors import InputError
 
 SHOW_PROGRESS = 5000  # samples; reading fewer is over before a bar is read
@@ -55,9 +56,10 @@ def read_apart(path: Path, num_units: int, folder: Path) -> dict[str, NDArray[An
             process.kill()
             if bar.live.is_started:
                 bar.stop()
-    if error is not None or process.returncode != 0:
+    arrays = {name: _map(folder / name, dtype) for name, dtype in DTYPES.items() if (folder / name).exists()}
+    if process.returncode != 0 or not fit_together(arrays):
         raise InputError(error or _ending(path, process.returncode))
-    return {name: _map(folder / name, dtype) for name, dtype in DTYPES.items() if (folder / name).exists()}
+    return arrays
 
 
 def _started(path: Path, num_units: int, folder: Path) -> subprocess.Popen[str]:
@@ -81,7 +83,9 @@ def _started(path: Path, num_units: int, folder: Path) -> subprocess.Popen[str]:
 def _reports(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
     assert process.stdout is not None
     while line := process.stdout.readline(MAX_LINE):
-        yield json.loads(line)
+        with suppress(ValueError):  # not ours
+            if isinstance(report := json.loads(line), dict):
+                yield report
     process.wait()
 
 
@@ -102,4 +106,5 @@ def _ending(path: Path, returncode: int) -> str:
 
 def _map(path: Path, dtype: DTypeLike) -> NDArray[Any]:
     """The file as an array; a map of nothing is not allowed."""
-    return np.memmap(path, dtype, mode="r") if path.stat().st_size else np.zeros(0, dtype)
+    count = path.stat().st_size // np.dtype(dtype).itemsize
+    return np.memmap(path, dtype, mode="r", shape=(count,)) if count else np.zeros(0, dtype)

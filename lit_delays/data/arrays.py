@@ -1,6 +1,6 @@
 """Spike trains in memory or mapped from disk: all spikes in two flat arrays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,3 +76,19 @@ class SpikeArrays:
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Travel to another process as a way to reopen the file, not as gigabytes."""
         return (self.reopen, ()) if self.reopen else super().__reduce_ex__(protocol)
+
+
+def fit_together(arrays: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether stored arrays, by name, are spike trains: all there, of their types, of lengths that agree."""
+    if not DTYPES.keys() - {"speakers"} <= arrays.keys() <= DTYPES.keys():
+        return False
+    if any(array.dtype != DTYPES[name] for name, array in arrays.items()):
+        return False
+    indptr, num_samples = arrays["indptr"], len(arrays["labels"])
+    return (
+        len(indptr) == num_samples + 1 > 1
+        and indptr[0] == 0
+        and bool(np.all(np.diff(indptr) >= 0))
+        and indptr[-1] == len(arrays["times"]) == len(arrays["units"])
+        and len(arrays.get("speakers", arrays["labels"])) == num_samples
+    )

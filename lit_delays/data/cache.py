@@ -4,8 +4,8 @@ The file is written beside its place and moved there in one step, so nobody ever
 processes that write at once the later one wins with the same content. Whatever does not check out when it
 is opened is not trusted.
 
-Layout: a magic line, the length and the fingerprint of the header, the header (JSON: what the arrays are about,
-each one's type, length, place and fingerprints, and the date that the file wears), the arrays.
+Layout: a magic line, the length and the fingerprint of the header, the header (JSON: what the arrays are
+about, each one's type, length, place and fingerprints, and the date that the file wears), the arrays.
 """
 
 import json
@@ -65,8 +65,8 @@ def save(path: Path, arrays: Mapping[str, NDArray[Any]], about: dict[str, Any]) 
 def load(path: Path, about: dict[str, Any]) -> Arrays | None:
     """Map the arrays of a file into memory, read-only.
 
-    Of a file that nobody wrote to since it was saved, by its date, arrays above 64 MB are checked in 64 blocks,
-    so that the largest data set opens within a second; any other file is checked as a whole.
+    Of a file that nobody wrote to since it was saved, by its date, arrays above 64 MB are checked in 64
+    blocks, so that the largest data set opens within a second; any other file is checked as a whole.
 
     Returns:
         The arrays; None if there are none, if they are about something else, or if they are damaged.

@@ -9,11 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
 from lit_delays.data import cache
 from lit_delays.data.apart import read_apart
-from lit_delays.data.arrays import DTYPES, SpikeArrays
+from lit_delays.data.arrays import SpikeArrays, fit_together
 from lit_delays.data.lock import locked
 from lit_delays.errors import InputError
 
@@ -81,9 +79,9 @@ def _pack(path: Path, packed: Path, about: dict[str, Any]) -> cache.Arrays:
             with TemporaryDirectory(prefix=packed.name + ".", dir=packed.parent) as folder:
                 cache.save(packed, read_apart(path, about["num_units"], Path(folder)), about)
     except OSError as error:
-        reason = error.strerror or error
         raise InputError(
-            f"cannot write the cache into {packed.parent}: {reason}; make room, or give another $LIT_DELAYS_CACHE."
+            f"cannot write the cache into {packed.parent}: {error.strerror or error};"
+            " make room, or give another $LIT_DELAYS_CACHE."
         ) from error
     if (arrays := _load(packed, about)) is None:
         raise InputError(f"{packed} cannot be read back; check the disk, or give another $LIT_DELAYS_CACHE.")
@@ -99,21 +97,6 @@ def _sweep(packed: Path) -> None:
 def _load(packed: Path, about: dict[str, Any]) -> cache.Arrays | None:
     """The arrays of a cache if they fit each other."""
     arrays = cache.load(packed, about)
-    if arrays is None or not _are_spikes(arrays):
+    if arrays is None or not fit_together(arrays):
         return None
     return arrays
-
-
-def _are_spikes(arrays: cache.Arrays) -> bool:
-    if not DTYPES.keys() - {"speakers"} <= arrays.keys() <= DTYPES.keys():
-        return False
-    if any(array.dtype != DTYPES[name] for name, array in arrays.items()):
-        return False
-    indptr, num_samples = arrays["indptr"], len(arrays["labels"])
-    return (
-        len(indptr) == num_samples + 1 > 1
-        and indptr[0] == 0
-        and bool(np.all(np.diff(indptr) >= 0))
-        and indptr[-1] == len(arrays["times"]) == len(arrays["units"])
-        and len(arrays.get("speakers", arrays["labels"])) == num_samples
-    )

@@ -60,9 +60,7 @@ def dataset(file: h5py.File, name: str, kinds: str, most: int = MAX_SAMPLES) -> 
     return found
 
 
-def optional_dataset(
-    file: h5py.File, name: str, kinds: str, most: int = MAX_SAMPLES
-) -> h5py.Dataset | None:
+def optional_dataset(file: h5py.File, name: str, kinds: str, most: int = MAX_SAMPLES) -> h5py.Dataset | None:
     """Like ``dataset``, but None where it is missing."""
     return None if _follow(file, name) is None else dataset(file, name, kinds, most)
 
@@ -106,7 +104,9 @@ def _check_kind(found: h5py.Dataset, kinds: str, where: str) -> None:
     if kind == "O" and h5py.check_string_dtype(dtype) is None:
         raise InputError(f"{where} must hold {KINDS[kinds]}, got references.")
     if kind == "S" and dtype.itemsize > MAX_TEXT_BYTES:
-        raise InputError(f"{where} must hold texts of at most {MAX_TEXT_BYTES} bytes, got {dtype.itemsize:,}.")
+        raise InputError(
+            f"{where} must hold texts of at most {MAX_TEXT_BYTES} bytes, got {dtype.itemsize:,}."
+        )
 
 
 def _check_storage(found: h5py.Dataset, where: str) -> None:
@@ -117,7 +117,9 @@ def _check_storage(found: h5py.Dataset, where: str) -> None:
             f"{where} must be stored in chunks of at most {MAX_CHUNK_BYTES:,} bytes, got {size:,}; repack it."
         )
     if len(found) and not found.id.get_storage_size():
-        raise InputError(f"{where} must be written, got {len(found):,} entries without data; get the file anew.")
+        raise InputError(
+            f"{where} must be written, got {len(found):,} entries without data; get the file anew."
+        )
 
 
 def read(found: h5py.Dataset, part: slice = slice(None)) -> NDArray[Any]:

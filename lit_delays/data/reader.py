@@ -1,7 +1,7 @@
 """The process that reads a stranger's HDF5 file: little memory, little time, few imports.
 
-``python -m lit_delays.data.reader FILE NUM_UNITS FOLDER`` checks the file and writes its arrays into the folder.
-It reports in lines of JSON, ``{"done": samples, "of": samples}``, and a last ``{"error": sentence}`` if the
+``python -m lit_delays.data.reader FILE NUM_UNITS FOLDER`` checks the file and writes its arrays into the
+folder. It reports in lines of JSON, ``{"done": samples, "of": samples}``, and a last ``{"error": sentence}`` if the
 file is refused. `apart.py` starts it.
 """
 
@@ -21,7 +21,7 @@ from lit_delays.data.hdf5 import open_hdf5
 from lit_delays.data.shd_layout import read_class_names, read_labels, read_speakers, read_spikes
 from lit_delays.errors import InputError
 
-MEMORY = 2**31  # bytes of address space; the real speech takes 2**27, 128 samples of 200,000 spikes fit
+MEMORY = 2**30  # bytes of address space; spoken digits take 2**27, and samples of 200,000 spikes fit
 SECONDS = 60  # of processor time, and one more for every megabyte: thirty times what is needed
 MAX_SENTENCE = 1000  # characters; a file may bring its own names of types
 
@@ -63,7 +63,9 @@ def in_one_sentence(path: Path) -> Iterator[None]:
     except InputError:
         raise
     except MemoryError as error:
-        raise InputError(f"{path} needs more than {MEMORY >> 20:,} MB of memory; get the file anew.") from error
+        raise InputError(
+            f"{path} needs more than {MEMORY >> 20:,} MB of memory; get the file anew."
+        ) from error
     except Exception as error:
         kind = type(error).__name__
         raise InputError(f"{path} cannot be read; get the file anew. HDF5 says: {kind}: {error}") from error
@@ -103,7 +105,8 @@ def _write(path: Path, array: NDArray[Any], mode: str = "ab") -> None:
             file.write(array.data)
     except OSError as error:
         raise InputError(
-            f"cannot write into {path.parents[1]}: {error.strerror}; make room, or give another $LIT_DELAYS_CACHE."
+            f"cannot write the cache into {path.parents[1]}: {error.strerror};"
+            " make room, or give another $LIT_DELAYS_CACHE."
         ) from error
 
 

@@ -23,7 +23,7 @@ from lit_delays.data.arrays import MAX_SECONDS, Half, Ints
 from lit_delays.data.hdf5 import dataset, optional_dataset, read
 from lit_delays.errors import InputError
 
-SAMPLES_AT_ONCE = 128
+SAMPLES_AT_ONCE = 64
 MAX_CLASSES = 2**16
 MAX_NAME_LENGTH = 200  # characters
 
@@ -39,27 +39,27 @@ def read_class_names(file: h5py.File) -> tuple[str, ...]:
         if not (name and name.isprintable() and len(name) <= MAX_NAME_LENGTH):
             raise InputError(
                 f"{file.filename}: `extra/keys` of class {label} must be 1 to {MAX_NAME_LENGTH} printable"
-                f" characters, got {ascii(name[:20])}."
+                f" characters, got {name[:20]!a}."
             )
     return tuple(names)
 
 
 def read_labels(file: h5py.File) -> Ints:
-    """Classes of all samples, int64, shape ``(S,)``."""
-    labels: Ints = read(dataset(file, "labels", "iu")).astype(np.int64)
+    """Classes of all samples, shape ``(S,)``."""
+    labels = read(dataset(file, "labels", "iu"))
     if len(labels) == 0:
         raise InputError(f"{file.filename}: `labels` must hold at least one sample, got 0.")
     num_classes = len(read_class_names(file))
-    if num_classes and (wrong := labels >= num_classes).any():
+    rule = f"0 to {MAX_CLASSES - 1}"
+    if num_classes:
         rule = f"below the number of names in `extra/keys` ({num_classes})"
-    else:
-        wrong, rule = labels < 0, "at least 0"
+    wrong = (labels >= (num_classes or MAX_CLASSES)) | (labels < 0)
     if wrong.any():
         sample = int(wrong.argmax())
         raise InputError(
             f"{file.filename}: `labels` of sample {sample} must be {rule}, got {labels[sample]}."
         )
-    return labels
+    return labels.astype(np.int64)
 
 
 def read_speakers(file: h5py.File) -> Ints | None:
@@ -88,7 +88,7 @@ def read_spikes(file: h5py.File, num_units: int) -> Iterator[Chunk]:
         if room < 0:
             raise InputError(
                 f"{file.filename}: `spikes/times` must not have more spikes than the file has bytes for,"
-                f" got {-room:,} too many up to sample {first + len(chunk[2]) - 1}; lists must not share data."
+                f" got {-room:,} too many by sample {first + len(chunk[2]) - 1}; lists must not share data."
             )
         yield chunk
 

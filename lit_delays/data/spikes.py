@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lit_delays.data.arrays import Half, Ints
+from lit_delays.data.arrays import Ints
 
 BinningName = Literal["uniform", "paper"]
 SAMPLE_STRIDE_MS = 2.0**17  # sets samples apart on one axis; a power of two keeps float64 sums exact

@@ -1,7 +1,6 @@
 import pytest
 
 from lit_delays.data import apart
-
 from tests.data.forking import Forker
 
 
