@@ -1,8 +1,8 @@
 """The process that reads a stranger's HDF5 file: little memory, little time, few imports.
 
 ``python -m lit_delays.data.reader FILE NUM_UNITS FOLDER`` checks the file and writes its arrays into the
-folder. It reports in lines of JSON, ``{"done": samples, "of": samples}``, and ends with ``{"error": sentence}``
-if the file is refused. `apart.py` starts it.
+folder. It reports in lines of JSON, ``{"done": samples, "of": samples}``, and ends with
+``{"error": sentence}`` if the file is refused. `apart.py` starts it.
 """
 
 import json

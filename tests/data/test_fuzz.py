@@ -55,23 +55,20 @@ def changed(content, changes, cut):
     return bytes(content if cut is None else content[: cut % len(content)])
 
 
-def search(check):
+def search(check, *strategies):
     """A few dozen examples, or as many as the time allows."""
+    how = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
+    if not SECONDS:
+        settings(**how, max_examples=60, derandomize=True)(given(*strategies)(check))()
     deadline, turn = time.monotonic() + SECONDS, 0
-    while turn == 0 or time.monotonic() < deadline:
-            how = {"deadline": None, "database": None, "suppress_health_check": health}
-        if SECONDS:
-            how |= {"max_examples": 500, "phases": [Phase.generate]}
-        else:
-            how |= {"max_examples": 60, "derandomize": True}
-        seed(turn)(settings(**how)(check))() if SECONDS else settings(**how)(check)()
+    while time.monotonic() < deadline:
+        seed(turn)(settings(**how, max_examples=500, phases=[Phase.generate])(given(*strategies)(check)))()
         turn += 1
 
 
 def test_a_file_with_changed_bytes_is_read_or_refused(seeds, tmp_path):
     outcomes = Counter()
 
-    @given(st.integers(0, 3), CHANGES, CUTS)
     def check(which, changes, cut):
         path, caches = tmp_path / "fuzzed.h5", tmp_path / "caches"
         path.write_bytes(changed(seeds[which], changes, cut))
@@ -91,7 +88,7 @@ def test_a_file_with_changed_bytes_is_read_or_refused(seeds, tmp_path):
             assert len(arrays.names) <= 2**16
         shutil.rmtree(caches)
 
-    search(check)
+    search(check, st.integers(0, 3), CHANGES, CUTS)
     assert outcomes["read"] > 0 < outcomes["refused"]
     print(outcomes)
 
@@ -106,7 +103,6 @@ def test_a_cache_with_changed_bytes_is_itself_or_nothing(seeds, tmp_path):
     good = {name: np.array(array) for name, array in files._load(packed, about).items()}
     outcomes = Counter()
 
-    @given(CHANGES, CUTS, st.booleans())
     def check(changes, cut, with_its_date):
         damaged = Path(packed)
         damaged.write_bytes(changed(content, changes, cut))
@@ -120,6 +116,6 @@ def test_a_cache_with_changed_bytes_is_itself_or_nothing(seeds, tmp_path):
             for name, array in arrays.items():
                 np.testing.assert_array_equal(array, good[name])
 
-    search(check)
+    search(check, CHANGES, CUTS, st.booleans())
     assert outcomes["itself"] > 0 < outcomes["nothing"]
     print(outcomes)
