@@ -21,6 +21,10 @@ TRAINING = {
 }
 # what it does, and the function that takes its options, imported when it is asked for
 OTHERS = {
+    "data": (
+        "fetch a public data set: data fetch shd, ssc or gsc",
+        "lit_delays.commands.data:data",
+    ),
     "report": (
         "print a table of finished runs or sweeps, and draw it",
         "lit_delays.experiments.report:report",

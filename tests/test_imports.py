@@ -19,9 +19,10 @@ MAY_IMPORT = {
     "tracking": {"data", "wandb_server"},
     "doctor": {"data", "experiments", "wandb_server"},
     "trust": {"errors"},
+    "commands": {"errors", "data", "experiments"},
     "lightning_cli": {"errors", "data", "snn", "training", "experiments", "tracking", "trust", "cli"},
     "fit_options": {"errors", "training", "trust", "lightning_cli"},
-    "cli": {"errors", "memory", "lightning_cli", "fit_options", "experiments", "doctor"},
+    "cli": {"errors", "memory", "lightning_cli", "fit_options", "experiments", "commands", "doctor"},
     "__main__": {"cli"},
     "__init__": set(),
 }
