@@ -22,7 +22,7 @@ from lit_delays.data.shd_layout import read_class_names, read_labels, read_speak
 from lit_delays.errors import InputError
 
 MEMORY = 2**30  # bytes of address space; spoken digits take 2**27, and samples of 200,000 spikes fit
-SECONDS = 60  # of processor time, and one more for every megabyte: thirty times what is needed
+SECONDS = 20  # of processor time, and one more for every megabyte: thirty times what is needed
 MAX_SENTENCE = 1000  # characters; a file may bring its own names of types
 
 
