@@ -5,6 +5,7 @@ folder. It reports in lines of JSON, ``{"done": samples, "of": samples}``, and e
 ``{"error": sentence}`` if the file is refused. `apart.py` starts it.
 """
 
+import ctypes
 import json
 import resource
 import signal
@@ -23,6 +24,7 @@ from lit_delays.errors import InputError
 
 MEMORY = 2**30  # bytes of address space; spoken digits take 2**27, and samples of 200,000 spikes fit
 SECONDS = 20  # of processor time, and one more for every megabyte: thirty times what is needed
+PR_SET_PDEATHSIG = 1  # of Linux's prctl
 MAX_SENTENCE = 1000  # characters; a file may bring its own names of types
 
 
@@ -30,6 +32,7 @@ def main() -> None:
     """Read one file, and leave with code 1 if it is refused."""
     path, num_units, folder = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C needs no traceback from here
+    _end_with_parent()
     limit(resource.RLIMIT_CORE, 0)
     limit(resource.RLIMIT_AS, MEMORY)
     limit(resource.RLIMIT_CPU, seconds_for(path))
@@ -48,6 +51,12 @@ def limit(which: int, value: int) -> None:
         resource.setrlimit(which, (min(value, hard) if hard >= 0 else value, hard))
     except (OSError, ValueError):
         pass
+
+
+def _end_with_parent() -> None:
+    """Write nothing more once the trainer is killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def seconds_for(path: Path) -> int:

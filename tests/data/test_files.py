@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import json
 import os
 import pickle
@@ -5,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 import h5py
 import numpy as np
@@ -232,23 +235,60 @@ def test_a_cache_that_cannot_be_written_says_so(source, caches):
 PACK_WHEN_TOLD = """
 import sys
 from pathlib import Path
-from lit_delays.data.files import open_spikes
-print("ready", flush=True)
-sys.stdin.readline()
-print(open_spikes(Path(sys.argv[1])).labels.tolist())
+from lit_delays.data import files
+made, save = [], files.cache.save
+files.cache.save = lambda *words: (made.append(1), save(*words))
+for _ in sys.stdin:
+    made.clear()
+    print(files.open_spikes(Path(sys.argv[1])).labels.tolist(), len(made), flush=True)
 """
 
 
-def test_two_processes_may_pack_at_once(source, caches):
+@pytest.fixture
+def packers(source):
+    """Two processes that pack the file when told, and say how often they made a cache."""
     command = [sys.executable, "-c", PACK_WHEN_TOLD, source]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
     with subprocess.Popen(command, **pipes) as one, subprocess.Popen(command, **pipes) as other:
-        assert [process.stdout.readline() for process in (one, other)] == ["ready\n"] * 2
+        yield one, other
         for process in (one, other):
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        assert [process.stdout.readline() for process in (one, other)] == ["[1, 0, 1]\n"] * 2
-    assert len(list(caches.iterdir())) == 1
+            process.kill()
+
+
+def tell(process):
+    process.stdin.write("go\n")
+    process.stdin.flush()
+
+
+def test_of_two_processes_that_want_a_cache_one_makes_it(packers, source, caches):
+    """$LIT_DELAYS_RACES: how many times."""
+    for _ in range(int(os.environ.get("LIT_DELAYS_RACES", 2))):
+        shutil.rmtree(caches, ignore_errors=True)
+        for process in packers:
+            tell(process)
+        said = sorted(process.stdout.readline() for process in packers)
+        assert said == ["[1, 0, 1] 0\n", "[1, 0, 1] 1\n"]
+        assert len(list(caches.iterdir())) == 1
+        assert_is_the_file(open_spikes(source))
+
+
+def test_a_packer_that_is_killed_leaves_the_way_free(packers, source, caches):
+    tell(packers[0])
+    while not (caches.exists() and any(path.is_dir() for path in caches.iterdir())):
+        time.sleep(0.001)
+    packers[0].kill()
+    packers[0].wait()
+    assert_is_the_file(open_spikes(source))
+    assert [path.suffix for path in caches.iterdir()] == [".spikes"]
+
+
+def test_without_locks_everybody_packs(source, caches, monkeypatch):
+    def no_locks(*words):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    assert_is_the_file(open_spikes(source))
+    assert [path.suffix for path in caches.iterdir()] == [".spikes"]
 
 
 def test_packing_that_fails_leaves_nothing_behind(tmp_path, caches):

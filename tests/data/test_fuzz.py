@@ -8,6 +8,7 @@ import shutil
 import struct
 import time
 from collections import Counter
+from functools import wraps
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,7 @@ def search(check, *strategies):
         settings(**how, max_examples=60, derandomize=True)(given(*strategies)(check))()
     deadline, turn = time.monotonic() + SECONDS, 0
 
+    @wraps(check)
     def while_there_is_time(*values):
         if time.monotonic() < deadline:
             check(*values)
