@@ -64,9 +64,9 @@ def search(check, *strategies):
     deadline, turn = time.monotonic() + SECONDS, 0
 
     @wraps(check)
-    def while_there_is_time(*values):
+    def while_there_is_time(**values):
         if time.monotonic() < deadline:
-            check(*values)
+            check(**values)
 
     while time.monotonic() < deadline:
         turned = given(*strategies)(while_there_is_time)
