@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 
 from typing_extensions import override
 
-from lit_delays import __version__
 from lit_delays.data.partial import PIECE, Partial
 from lit_delays.errors import InputError
 
@@ -81,7 +80,7 @@ def _attempt(address: str, partial: Partial, max_bytes: int, watch: Watch) -> No
 def _ask(address: str, partial: Partial) -> http.client.HTTPResponse:
     """An answer whose body continues the partial file, which starts anew where it has to."""
     request = urllib.request.Request(address)
-    request.add_header("User-Agent", f"lit_delays/{__version__}")
+    request.add_header("User-Agent", "lit_delays")
     request.add_header("Accept-Encoding", "identity")
     if partial.size:
         request.add_header("Range", f"bytes={partial.size}-")
