@@ -25,6 +25,10 @@ OTHERS = {
         "fetch a public data set: data fetch shd, ssc or gsc",
         "lit_delays.commands.data:data",
     ),
+    "inspect": (
+        "say and draw what a network has learned, from its checkpoint",
+        "lit_delays.commands.inspect:inspect",
+    ),
     "report": (
         "print a table of finished runs or sweeps, and draw it",
         "lit_delays.experiments.report:report",

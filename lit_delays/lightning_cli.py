@@ -18,12 +18,14 @@ from typing_extensions import override
 from lit_delays import cli, trust
 from lit_delays.data.module import SpikeData
 from lit_delays.errors import InputError
-from lit_delays.experiments.figures import draw_delays, draw_learning
+from lit_delays.experiments.gallery import LiveFigures, draw_run
 from lit_delays.experiments.results import Result, count_parameters, describe, model_name
 from lit_delays.tracking import SaveConfig, agent_loggers, global_batch_size, place_wandb
 from lit_delays.training.callbacks import EpochLines, LayerStatistics, SigmaAnnealing
 from lit_delays.training.classifier import DelayClassifier
+from lit_delays.training.doctor import DelayDoctor
 from lit_delays.training.fine_tuning import check_start, start_from
+from lit_delays.training.histograms import DelayHistograms
 from lit_delays.training.runs import best_checkpoint, last_checkpoint, run_folder
 from lit_delays.training.table import EpochTable
 
@@ -142,6 +144,8 @@ class DelayCLI(LightningCLI):
     def own_callbacks(self, chosen: Any) -> list[pl.Callback]:
         """Callbacks of every run, beside those that the user chose."""
         callbacks: list[pl.Callback] = [LayerStatistics()]
+        if self.command == "fit":
+            callbacks += [DelayHistograms(), DelayDoctor(), LiveFigures()]
         if self.command == "fit" and chosen.get("enable_checkpointing") is not False:
             folder = best_checkpoint(self.run_dir).parent
             best = best_checkpoint(self.run_dir).stem
@@ -184,9 +188,9 @@ class DelayCLI(LightningCLI):
         if self.trainer.is_global_zero:
             result = self._result(best, minutes=minutes, last_accuracy=last_accuracy)
             self.model.load_state_dict(trust.load_checkpoint(best)["state_dict"])
-            figures = [draw_learning(self.run_dir), draw_delays(self.model.network, self.run_dir)]
+            figures = draw_run(self.trainer, self.model)
             result.save(self.run_dir)  # when all else is there: it marks the run as done
-            print(result, *[f"figure: {path}" for path in figures if path], sep="\n")
+            print(result, *[f"figure: {path}" for path in figures], sep="\n")
 
     def _test(self, checkpoint: Path) -> float:
         path = str(checkpoint)

@@ -94,7 +94,10 @@ def test_fit_leaves_everything_of_a_run_in_its_folder(trained, capsys):
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
         "learning.png",
+        "delays.csv",
         "delays.png",
+        "confusion.png",
+        "sample.png",
         "result.json",
     }
     assert json.loads((trained / "result.json").read_text())["num_epochs"] == 2

@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "data": {"errors"},
     "training": {"errors", "snn"},
     "experiments": {"errors", "snn", "training"},
+    "commands": {"errors", "data", "snn", "training", "experiments"},
     "wandb_server": set(),
     "tracking": {"data", "wandb_server"},
     "doctor": {"data", "experiments", "wandb_server"},

@@ -1,73 +1,168 @@
-"""Figures of one run, for the folder of the run."""
+"""Figures of one run over its epochs: how it learned, and where its delays went."""
 
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import matplotlib
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from lit_delays.snn.network import DelaySNN
 from lit_delays.training.callbacks import named_delay_layers
-from lit_delays.training.table import read_table
+from lit_delays.training.histograms import Histograms, delay_histogram
 
 matplotlib.use("Agg")  # runs have no screen
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe and Ito's, safe for the colour-blind
+STYLES = ("-", "--", "-.", ":")
+
+Rows = dict[int, dict[str, float]]  # epoch, from 0 -> its metrics
 
 
-def draw_learning(run_dir: Path) -> Path:
-    """Accuracy, loss, and how far delays moved, over the epochs; returns the path of ``learning.png``."""
-    rows = read_table(run_dir / "metrics.csv")
-    figure = Figure(figsize=(11, 3.2), layout="constrained")
-    panels = figure.subplots(1, 3)
-    _curves(panels[0], rows, {"train/acc": "training", "val/acc": "validation"}, "accuracy")
-    _curves(panels[1], rows, {"train/loss": "training", "val/loss": "validation"}, "loss")
-    moved = {name: name.split("/")[1] for name in _columns(rows) if name.startswith("delay_change/")}
-    if moved:
-        _curves(panels[2], rows, moved, "movement of delays in an epoch")
-        panels[2].set_ylabel("mean |change| (time steps)")
-    else:
-        rates = {name: name.split("/")[1] for name in _columns(rows) if name.startswith("firing_rate/")}
-        _curves(panels[2], rows, rates, "firing rate")
-        panels[2].set_ylabel("spikes per second and neuron")
-    panels[0].set_ylim(0, 1.02)
-    return _save(figure, run_dir / "learning.png")
+def draw_learning(rows: Rows, path: Path) -> Path:
+    """Everything that was logged, over the epochs; what the run does not have, has no panel."""
+    panels: list[tuple[str, str, dict[str, str], Callable[[Axes], object]]] = [
+        ("accuracy", "share right", {"train/acc": "training", "val/acc": "validation"}, _from_zero_to_one),
+        ("loss", "cross-entropy", {"train/loss": "training", "val/loss": "validation"}, _nothing),
+        ("firing rate", "spikes per second and neuron", _layers(rows, "firing_rate/"), _from_zero),
+        ("width of the soft delays", "sigma (time steps)", {"sigma": "sigma"}, _from_zero),
+        ("learning rate", "rate (log scale)", _layers(rows, "lr/"), _logarithmic),
+        ("movement of delays", "mean |change| (time steps)", _layers(rows, "delay_change/"), _from_zero),
+    ]
+    shown = [panel for panel in panels if any(name in row for row in rows.values() for name in panel[2])]
+    columns = min(3, len(shown))
+    lines = -(-len(shown) // columns)
+    figure = Figure(figsize=(3.7 * columns, 2.9 * lines), layout="constrained")
+    axes = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axis, (title, unit, names, shape) in zip(axes, shown, strict=False):
+        _curves(axis, rows, names)
+        axis.set(title=title, ylabel=unit)
+        shape(axis)
+    for axis in axes[len(shown) :]:
+        axis.remove()
+    for axis in axes[max(0, len(shown) - columns) : len(shown)]:
+        axis.set_xlabel("epoch")
+    return save(figure, path)
 
 
-def draw_delays(network: DelaySNN, run_dir: Path) -> Path | None:
-    """Histogram of every layer's deployed delays; returns the path of ``delays.png``, None without delays."""
+def draw_delays(network: DelaySNN, histograms: Histograms, path: Path) -> Path | None:
+    """Where the delays of every layer moved over the epochs, and where they lie; None without delays.
+
+    Args:
+        network: Its delays are the last ones drawn.
+        histograms: Those after every epoch, as a run keeps them; empty where they are not known.
+        path: Where the figure goes.
+    """
     layers = named_delay_layers(network)
     if network.config.delays == "none":
         return None
-    figure = Figure(figsize=(3.6 * len(layers), 3.2), layout="constrained")
-    panels = figure.subplots(1, len(layers), squeeze=False)[0]
-    for panel, (name, layer) in zip(panels, layers.items(), strict=True):
-        assert layer.delay is not None
-        exists = torch.ones_like(layer.delay, dtype=torch.bool) if layer.mask is None else layer.mask
-        lags = torch.bincount(layer.delay.detach()[exists].round().long(), minlength=layer.max_delay)
-        times = [lag * network.config.time_step_ms for lag in range(layer.max_delay)]
-        shares = (100 * lags / lags.sum()).tolist()
-        panel.bar(times, shares, width=0.9 * network.config.time_step_ms, color=COLOURS[0])
-        panel.set(title=name, xlabel="delay (ms)", ylabel="synapses (%)")
-    return _save(figure, run_dir / "delays.png")
+    lines = 2 if any(len(epochs) > 1 for epochs in histograms.values()) else 1
+    figure = Figure(figsize=(max(7.0, 3.7 * len(layers)), 0.4 + 2.9 * lines), layout="constrained")
+    axes = figure.subplots(lines, len(layers), squeeze=False)
+    times = [lag * network.config.time_step_ms for lag in range(network.config.max_delay)]
+    for column, (name, layer) in enumerate(layers.items()):
+        epochs = histograms.get(name, {})
+        start = _percent(epochs[0]) if 0 in epochs else None
+        axes[0, column].set_title(f"{name}, {int(delay_histogram(layer).sum()):,} synapses")
+        shares = _percent(delay_histogram(layer).tolist())
+        _final(axes[-1, column], shares, start, times, label=network.config.delays)
+    if lines == 2:
+        _history(figure, axes[0], [histograms[name] for name in layers], times)
+    for row, label in enumerate(("delay (ms)", "synapses (%)")[-lines:]):
+        axes[row, 0].set_ylabel(label)
+    return save(figure, path)
 
 
-def _columns(rows: dict[int, dict[str, float]]) -> list[str]:
-    return sorted({name for row in rows.values() for name in row})
+def _history(
+    figure: Figure, axes: Sequence[Axes], layers: list[dict[int, list[int]]], times: list[float]
+) -> None:
+    """Heat maps of how much more of the synapses have a delay than at the start, on one scale."""
+    changes = []
+    for epochs in layers:
+        shares = torch.tensor([_percent(counts) for _, counts in sorted(epochs.items())])
+        changes.append(shares - shares[0])
+    # the ends of the window may gather far more than any delay between them: they saturate
+    inner = torch.cat([change[:, 1:-1].abs().flatten() for change in changes])
+    limit = max(float(inner.max()) if inner.numel() else 0.0, 0.1)
+    step = times[1] - times[0] if len(times) > 1 else 1.0
+    for axis, change, epochs in zip(axes, changes, layers, strict=True):
+        extent = (min(epochs) - 0.5, max(epochs) + 0.5, -step / 2, times[-1] + step / 2)
+        image = axis.imshow(
+            change.T.numpy(),
+            cmap="PuOr_r",
+            vmin=-limit,
+            vmax=limit,
+            origin="lower",
+            extent=extent,
+            aspect="auto",
+        )
+        axis.set_xlabel("epochs trained")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    bar = figure.colorbar(image, ax=list(axes), pad=0.01, extend="both")
+    bar.set_label("change since the start\n(% of synapses)")
 
 
-def _curves(panel: Axes, rows: dict[int, dict[str, float]], names: dict[str, str], title: str) -> None:
-    for (name, label), colour in zip(names.items(), COLOURS * 3, strict=False):
-        points = [(epoch + 1, row[name]) for epoch, row in rows.items() if name in row]
+def _final(
+    axis: Axes, shares: list[float], start: list[float] | None, times: list[float], label: str
+) -> None:
+    step = times[1] - times[0] if len(times) > 1 else 1.0
+    axis.bar(times, shares, width=0.85 * step, color=COLOURS[0], label=label)
+    if start is not None:
+        axis.stairs(
+            start, [time - step / 2 for time in [*times, times[-1] + step]], color=COLOURS[1], label="start"
+        )
+        axis.legend(frameon=False, ncols=2, loc="upper left", fontsize="small")
+    axis.set_xlabel("delay (ms)")
+    axis.set_ylim(0, 1.3 * max(shares + (start or [])))
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _percent(counts: Sequence[int]) -> list[float]:
+    return [100 * count / max(sum(counts), 1) for count in counts]
+
+
+def _layers(rows: Rows, prefix: str) -> dict[str, str]:
+    names = sorted({name for row in rows.values() for name in row if name.startswith(prefix)})
+    return {name: name.removeprefix(prefix) for name in names}
+
+
+def _curves(panel: Axes, rows: Rows, names: dict[str, str]) -> None:
+    for place, (name, label) in enumerate(names.items()):
+        points = [(epoch + 1, row[name]) for epoch, row in sorted(rows.items()) if name in row]
         if points:
-            panel.plot(*zip(*points, strict=True), label=label, color=colour)
-    panel.set(title=title, xlabel="epoch")
+            colour, style = COLOURS[place % 4], STYLES[place % 4]
+            marker = "." if len(points) < 3 else None
+            panel.plot(*zip(*points, strict=True), style, marker=marker, label=label, color=colour)
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     panel.grid(alpha=0.3)
-    if panel.get_legend_handles_labels()[0]:
-        panel.legend(frameon=False)
+    panel.spines[["top", "right"]].set_visible(False)
+    if len(names) > 1:
+        panel.legend(frameon=False, fontsize="small")
 
 
-def _save(figure: Figure, path: Path) -> Path:
-    figure.savefig(path, dpi=150)
+def _from_zero_to_one(panel: Axes) -> None:
+    panel.set_ylim(0, 1.02)
+
+
+def _from_zero(panel: Axes) -> None:
+    panel.set_ylim(bottom=0)
+
+
+def _logarithmic(panel: Axes) -> None:
+    panel.set_yscale("log")
+    panel.set_ylim(bottom=panel.get_ylim()[1] * 1e-5)  # the last epoch's would take half the panel
+
+
+def _nothing(panel: Axes) -> None:
+    """The scale that matplotlib chooses."""
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure as PNG, whole or not at all."""
+    partial = path.with_suffix(".part")
+    figure.savefig(partial, dpi=150, format="png")
+    os.replace(partial, path)
     return path

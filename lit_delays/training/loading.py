@@ -1,0 +1,48 @@
+"""From a checkpoint back to the network in it."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from lit_delays.errors import InputError
+from lit_delays.snn.network import DelaySNN, NetworkConfig
+from lit_delays.training.classifier import DelayClassifier
+
+PREFIX = "network."  # of the network's tensors in the checkpoint of a classifier
+
+
+class Trained(NamedTuple):
+    """A network as a checkpoint has it.
+
+    Attributes:
+        network: In evaluation: the one that ships.
+        epoch: Epochs that it was trained for.
+    """
+
+    network: DelaySNN
+    epoch: int
+
+
+def load_network(checkpoint: Path) -> Trained:
+    """Read the network of a checkpoint that ``fit`` has written; nothing in the file can run code.
+
+    Raises:
+        InputError: If there is no such file, or it is not one of ours.
+    """
+    if not checkpoint.is_file():
+        raise InputError(f"no checkpoint at {checkpoint}; give one, or the folder of a run that has trained.")
+    try:
+        saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
+        config = saved["hyper_parameters"]["network"]
+        network = DelaySNN(config if isinstance(config, NetworkConfig) else NetworkConfig(**config))
+        tensors = saved["state_dict"].items()
+        network.load_state_dict(
+            {name.removeprefix(PREFIX): value for name, value in tensors if name.startswith(PREFIX)}
+        )
+    except Exception as error:  # whatever a foreign file makes of the reader
+        raise InputError(
+            f"{checkpoint} is no checkpoint of lit_delays ({type(error).__name__}); give one that `fit` has"
+            f" written for a {DelayClassifier.__name__}, such as runs/NAME/checkpoints/best.ckpt."
+        ) from error
+    return Trained(network.eval(), saved["epoch"] + 1)
