@@ -98,9 +98,7 @@ def _diagnose(trained: Trained, rows: Rows, evidence: Evidence | None, num_epoch
         for name, layer in layers.items()
         if layer.delay is not None
     }
-    seen = {epoch: row for epoch, row in rows.items() if epoch < trained.epoch}
-    if not seen and evidence is not None:
-        seen = {0: {f"firing_rate/{name}": rate for name, rate in evidence.firing_rates.items()}}
-        num_epochs = 1
-    found = diagnose(trained.network.config, seen, counts, num_epochs)
+    rates = {f"firing_rate/{name}": rate for name, rate in evidence.firing_rates.items()} if evidence else {}
+    seen = {epoch: row | rates for epoch, row in rows.items() if epoch < trained.epoch}
+    found = diagnose(trained.network.config, seen or {0: rates}, counts, num_epochs if seen else 1)
     return [f"warning: {finding}" for finding in found]

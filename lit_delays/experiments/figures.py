@@ -109,11 +109,10 @@ def _final(
     axis: Axes, shares: list[float], start: list[float] | None, times: list[float], label: str
 ) -> None:
     step = times[1] - times[0] if len(times) > 1 else 1.0
-    axis.bar(times, shares, width=0.85 * step, color=COLOURS[0], label=label)
+    edges = [time - step / 2 for time in [*times, times[-1] + step]]
+    axis.stairs(shares, edges, fill=True, color=COLOURS[0], alpha=0.8, label=label)
     if start is not None:
-        axis.stairs(
-            start, [time - step / 2 for time in [*times, times[-1] + step]], color=COLOURS[1], label="start"
-        )
+        axis.stairs(start, edges, color=COLOURS[1], linewidth=1.3, label="start")
         axis.legend(frameon=False, ncols=2, loc="upper left", fontsize="small")
     axis.set_xlabel("delay (ms)")
     axis.set_ylim(0, 1.3 * max(shares + (start or [])))
@@ -153,6 +152,7 @@ def _from_zero(panel: Axes) -> None:
 
 def _logarithmic(panel: Axes) -> None:
     panel.set_yscale("log")
+    panel.minorticks_off()
     panel.set_ylim(bottom=panel.get_ylim()[1] * 1e-5)  # the last epoch's would take half the panel
 
 

@@ -40,7 +40,10 @@ def _write_shares(panel: Axes, shares: Tensor) -> None:
     for row, column in (shares >= 0.5).nonzero().tolist():
         share = float(shares[row, column])
         colour = "black" if share > 50 else "white"
-        panel.text(column, row, f"{share:.0f}", ha="center", va="center", color=colour, fontsize="small")
+        text = panel.text(
+            column, row, f"{share:.0f}", ha="center", va="center", color=colour, fontsize="small"
+        )
+        text.set_in_layout(False)  # it lies inside its panel; measuring each takes seconds
 
 
 def draw_sample(sample: Sample, config: NetworkConfig, names: Sequence[str], path: Path) -> Path:
@@ -52,36 +55,41 @@ def draw_sample(sample: Sample, config: NetworkConfig, names: Sequence[str], pat
     _raster(axes[0], sample.counts, step, "input\nchannel")
     for index, (axis, spikes) in enumerate(zip(axes[1:-2], sample.spikes, strict=True)):
         _raster(axis, spikes, step, f"hidden{index + 1}\nneuron")
-    scores = [
-        class_scores(sample.readout[: end + 1, None], config.decision)[0]
-        for end in range(len(sample.readout))
-    ]
+    scores = torch.stack(
+        [
+            class_scores(sample.readout[:end, None], config.decision)[0]
+            for end in range(1, len(sample.readout) + 1)
+        ]
+    )
     answer = int(scores[-1].argmax())
-    _lines(axes[-2], sample.readout, sample.label, answer, names, step)
-    axes[-2].set_ylabel("readout\nvoltage")
-    lead = torch.stack(scores)
-    _lines(axes[-1], lead - lead.mean(dim=1, keepdim=True), sample.label, answer, names, step)
-    axes[-1].set(ylabel=f"{config.decision} so far\n(above mean)", xlabel="time (ms)")
-    axes[-1].set_xlim(0, step * len(sample.readout))
+    for axis, values, label in (
+        (axes[-2], sample.readout, "readout\nvoltage"),
+        (axes[-1], scores - scores.mean(dim=1, keepdim=True), f"{config.decision} so far\n(above mean)"),
+    ):
+        _lines(axis, values, sample.label, answer, names, step)
+        axis.set_ylabel(label)
+    since = step * _settled(scores.argmax(dim=1))
+    axes[-1].axvline(since, color="black", linewidth=0.8, linestyle="--")
+    axes[-1].set(xlabel="time (ms)", xlim=(0, step * len(scores)))
     axes[-1].legend(frameon=False, fontsize="small", loc="upper left")
-    verdict = "right" if answer == sample.label else "wrong"
-    figure.suptitle(f"a sample of {names[sample.label]!r}, taken for {names[answer]!r}: {verdict}")
+    answered = f"taken for {names[answer]!r}" if answer != sample.label else "recognised"
+    figure.suptitle(f"a sample of {names[sample.label]!r}, {answered} from {since:g} ms on")
     figure.align_ylabels()
     return save(figure, path)
 
 
+def _settled(leaders: Tensor) -> int:
+    """Steps after which the last leader leads for good."""
+    others = (leaders != leaders[-1]).nonzero()
+    return int(others.max()) + 2 if len(others) else 1
+
+
 def _raster(axis: Axes, spikes: Tensor, step: float, label: str) -> None:
     at, neuron = spikes.nonzero(as_tuple=True)
-    axis.scatter(
-        (at + 0.5) * step,
-        neuron,
-        s=2,
-        marker="|" if spikes.shape[1] < 50 else ".",
-        color="black",
-        linewidths=0.6,
-    )
-    axis.set(ylabel=label, ylim=(-0.5, spikes.shape[1] - 0.5))
-    axis.axvline(len(spikes) * step, color=GREY, linewidth=0.8, linestyle=":")
+    size = min(12.0, max(1.5, 300 / spikes.shape[1]))
+    axis.scatter((at + 0.5) * step, neuron, s=size, marker="o", color="black", linewidths=0)
+    axis.set(ylabel=label, ylim=(-1, spikes.shape[1]))
+    axis.axvline(len(spikes) * step, color=GREY, linewidth=0.8, linestyle=":")  # where its steps end
     axis.spines[["top", "right"]].set_visible(False)
 
 
@@ -90,11 +98,11 @@ def _lines(axis: Axes, values: Tensor, label: int, answer: int, names: Sequence[
     for k in range(values.shape[1]):
         if k not in (label, answer):
             axis.plot(times, values[:, k], color=GREY, linewidth=0.6, alpha=0.7)
-    axis.plot(times, values[:, label], color=COLOURS[0], linewidth=1.8, label=f"class: {names[label]}")
+    axis.plot(times, values[:, label], color=COLOURS[0], linewidth=1.8, label=f"its class, {names[label]}")
     if answer != label:
-        axis.plot(
-            times, values[:, answer], "--", color=COLOURS[1], linewidth=1.8, label=f"answer: {names[answer]}"
-        )
+        wrong = f"the answer, {names[answer]}"
+        axis.plot(times, values[:, answer], "--", color=COLOURS[1], linewidth=1.8, label=wrong)
+    axis.plot([], [], color=GREY, linewidth=0.6, label="other classes")
     axis.spines[["top", "right"]].set_visible(False)
 
 
