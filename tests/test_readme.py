@@ -50,8 +50,20 @@ def test_a_sweep_command_expands(words, monkeypatch, capsys):
     assert f"--trainer.default_root_dir=runs/{Path(file).stem} --name=" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "words", [words for words in OURS if words[0] in ("inspect", "report")], ids=" ".join
+)
+def test_a_command_on_finished_runs_parses(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(words)
+    assert re.match(r"lit_delays: error: no (checkpoint at|result\.json in) ", capsys.readouterr().err)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_python_blocks_run(page):
+def test_python_blocks_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LIT_DELAYS_CACHE", str(tmp_path / "cache"))
     for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
         exec(block, {})
 

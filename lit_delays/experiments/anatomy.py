@@ -16,7 +16,7 @@ NO_DATA = "needs data"
 # Longest delay of a synapse, in time steps
 CHIPS = {
     "Loihi 2": 62,  # where Intel's lava-dl clips
-    "SpiNNaker": 16,  # slots of a ring buffer; sPyNNaker relays longer ones through extra cores
+    "SpiNNaker": 15,  # 16 slots in a ring buffer; sPyNNaker relays longer delays through extra cores
 }
 
 
