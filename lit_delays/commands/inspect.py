@@ -15,6 +15,7 @@ from lit_delays.experiments.gallery import batches_of, draw_all
 from lit_delays.experiments.results import describe
 from lit_delays.snn.network import DelaySNN, NetworkConfig
 from lit_delays.training.callbacks import named_delay_layers
+from lit_delays.training.doctor import FILE_NAME as WARNINGS
 from lit_delays.training.doctor import Rows, diagnose, read_run
 from lit_delays.training.histograms import delay_histogram
 from lit_delays.training.loading import Trained, load_network
@@ -42,7 +43,11 @@ def inspect(args: list[str]) -> None:
     print(*anatomy(trained.network, evidence), "", *chips(trained.network), "", sep="\n")
     rows, histograms = read_run(run_dir) if run else ({}, {})
     num_epochs = run["trainer"]["max_epochs"] if run else 1
-    findings = _diagnose(trained, rows, evidence, num_epochs)
+    told = run_dir / WARNINGS
+    findings = (
+        [f"while it trained, {line}" for line in told.read_text().splitlines()] if told.exists() else []
+    )
+    findings += _diagnose(trained, rows, evidence, num_epochs)
     print(*(findings or ["no sign of trouble"]), sep="\n")
     folder = options.folder or (run_dir if run else path.parent) / "inspect"
     figures = draw_all(trained.network, rows, histograms, evidence, names, folder)
@@ -67,15 +72,15 @@ def _evidence(
         data = SpikeData(**options)
         data.prepare_data()
         data.setup()
-    except (InputError, OSError) as error:
+    except (InputError, OSError, TypeError) as error:  # TypeError: options of another version
         if file is not None:
             raise
         return None, (), f"none, {error}"
     wanted = (network.config.num_inputs, network.config.num_classes)
     if (data.num_inputs, data.num_classes) != wanted:
         raise InputError(
-            f"{file} must have the inputs and classes that the network was trained for, {wanted[0]} and"
-            f" {wanted[1]}, got {data.num_inputs} and {data.num_classes}."
+            f"{file or 'the data of the run'} must have the inputs and classes that the network was trained"
+            f" for, {wanted[0]} and {wanted[1]}, got {data.num_inputs} and {data.num_classes}."
         )
     evidence = observe(network, batches_of(data.val_dataloader()))
     source = str(file) if file else f"validation set of {data.dataset}"
@@ -98,7 +103,11 @@ def _diagnose(trained: Trained, rows: Rows, evidence: Evidence | None, num_epoch
         for name, layer in layers.items()
         if layer.delay is not None
     }
-    rates = {f"firing_rate/{name}": rate for name, rate in evidence.firing_rates.items()} if evidence else {}
-    seen = {epoch: row | rates for epoch, row in rows.items() if epoch < trained.epoch}
-    found = diagnose(trained.network.config, seen or {0: rates}, counts, num_epochs if seen else 1)
+    seen = {epoch: row for epoch, row in rows.items() if epoch < trained.epoch}
+    found = []
+    if evidence is not None:  # what it does now counts, not what it did in its last epochs
+        rates = {f"firing_rate/{name}": rate for name, rate in evidence.firing_rates.items()}
+        found = diagnose(trained.network.config, {0: rates}, {}, num_epochs=1)
+        seen = {epoch: {k: v for k, v in row.items() if k not in rates} for epoch, row in seen.items()}
+    found += diagnose(trained.network.config, seen, counts, num_epochs)
     return [f"warning: {finding}" for finding in found]

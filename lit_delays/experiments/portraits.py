@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from lit_delays.experiments.evidence import Evidence, Sample
@@ -71,7 +72,8 @@ def draw_sample(sample: Sample, config: NetworkConfig, names: Sequence[str], pat
     since = step * _settled(scores.argmax(dim=1))
     axes[-1].axvline(since, color="black", linewidth=0.8, linestyle="--")
     axes[-1].set(xlabel="time (ms)", xlim=(0, step * len(scores)))
-    axes[-1].legend(frameon=False, fontsize="small", loc="upper left")
+    handles, labels = axes[-1].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, loc="outside lower center", ncols=len(labels))
     answered = f"taken for {names[answer]!r}" if answer != sample.label else "recognised"
     figure.suptitle(f"a sample of {names[sample.label]!r}, {answered} from {since:g} ms on")
     figure.align_ylabels()
@@ -89,6 +91,7 @@ def _raster(axis: Axes, spikes: Tensor, step: float, label: str) -> None:
     size = min(12.0, max(1.5, 300 / spikes.shape[1]))
     axis.scatter((at + 0.5) * step, neuron, s=size, marker="o", color="black", linewidths=0)
     axis.set(ylabel=label, ylim=(-1, spikes.shape[1]))
+    axis.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
     axis.axvline(len(spikes) * step, color=GREY, linewidth=0.8, linestyle=":")  # where its steps end
     axis.spines[["top", "right"]].set_visible(False)
 
