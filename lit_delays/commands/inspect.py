@@ -59,6 +59,7 @@ def _evidence(
 ) -> tuple[Evidence | None, tuple[str, ...], str]:
     """What the network does, the names of the classes, and where the samples are from."""
     options = run["data"] if run else _binning(network.config)
+    options = {name: value for name, value in options.items() if name != "augment"}  # for training alone
     if file is not None:
         own = dict.fromkeys(("train_file", "val_file", "test_file"), str(file))
         options = {**options, "dataset": "files", **own}
