@@ -18,14 +18,12 @@ from typing_extensions import override
 from lit_delays import cli, trust
 from lit_delays.data.module import SpikeData
 from lit_delays.errors import InputError
-from lit_delays.experiments.gallery import LiveFigures, draw_run
+from lit_delays.experiments.gallery import draw_run, watchers
 from lit_delays.experiments.results import Result, count_parameters, describe, model_name
 from lit_delays.tracking import SaveConfig, agent_loggers, global_batch_size, place_wandb
 from lit_delays.training.callbacks import EpochLines, LayerStatistics, SigmaAnnealing
 from lit_delays.training.classifier import DelayClassifier
-from lit_delays.training.doctor import DelayDoctor
 from lit_delays.training.fine_tuning import check_start, start_from
-from lit_delays.training.histograms import DelayHistograms
 from lit_delays.training.runs import best_checkpoint, last_checkpoint, run_folder
 from lit_delays.training.table import EpochTable
 
@@ -145,7 +143,7 @@ class DelayCLI(LightningCLI):
         """Callbacks of every run, beside those that the user chose."""
         callbacks: list[pl.Callback] = [LayerStatistics()]
         if self.command == "fit":
-            callbacks += [DelayHistograms(), DelayDoctor(), LiveFigures()]
+            callbacks += watchers()
         if self.command == "fit" and chosen.get("enable_checkpointing") is not False:
             folder = best_checkpoint(self.run_dir).parent
             best = best_checkpoint(self.run_dir).stem

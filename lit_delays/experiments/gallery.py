@@ -18,8 +18,8 @@ from lit_delays.experiments.figures import draw_delays, draw_learning
 from lit_delays.experiments.portraits import draw_confusion, draw_sample
 from lit_delays.snn.network import DelaySNN
 from lit_delays.training.callbacks import network_of
-from lit_delays.training.doctor import Rows, read_run
-from lit_delays.training.histograms import Histograms
+from lit_delays.training.doctor import DelayDoctor, Rows, read_run
+from lit_delays.training.histograms import DelayHistograms, Histograms
 
 TIME_SHARE = 0.02  # of the training that drawing may take
 FIRST_GUESS_S = 2.0  # what drawing takes, until it was measured
@@ -45,6 +45,11 @@ class LiveFigures(Callback):
             draw_run(trainer, pl_module)
             self._drawn = time.monotonic()
             self._cost = self._drawn - started
+
+
+def watchers() -> list[Callback]:
+    """Callbacks that look after a run while it trains."""
+    return [DelayHistograms(), DelayDoctor(), LiveFigures()]
 
 
 def draw_run(trainer: pl.Trainer, module: pl.LightningModule) -> list[Path]:
