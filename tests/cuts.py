@@ -31,7 +31,9 @@ OPTIONS = {
     "model.network.dropout": 0.3,
     "data.batch_size": 50,
     "trainer.max_epochs": 4,
-    "trainer.limit_train_batches": 8,
+    "trainer.limit_train_batches": 6,
+    "trainer.limit_val_batches": 1,
+    "trainer.limit_test_batches": 1,
     "trainer.accelerator": "cpu",
     "name": "run",
 }
