@@ -35,8 +35,8 @@ def test_a_hash_is_that_of_the_content_and_follows_it(tmp_path, monkeypatch):
 def test_other_data_are_refused(here):
     saved = {"provenance": {**here.record, "data": {"train": "cd" * 32}}}
     sentence = (
-        "the train file is not the one that this run began with: its SHA-256 was cdcdcdcdcdcd...; put it back,"
-        " or give another --name to start anew."
+        "the train file is not the one that this run began with: its SHA-256 was cdcdcdcdcdcd...; put it"
+        " back, or give another --name to start anew."
     )
     with pytest.raises(InputError, match="^" + re.escape(sentence) + "$"):
         here.on_load_checkpoint(None, None, saved)

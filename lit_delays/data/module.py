@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from lit_delays.data.arrays import SpikeArrays
 from lit_delays.data.augmentations import AugmentConfig, CountBatch, augmented, generator_of
-from lit_delays.data.checks import check_lengths, check_own_files, require
+from lit_delays.data.checks import check_classes, check_lengths, check_own_files, require
 from lit_delays.data.events import Binning, EventBatch, EventBatches
 from lit_delays.data.files import open_spikes, peek_class_names
 from lit_delays.data.hashes import sha256_of
@@ -250,18 +250,6 @@ class SpikeData(pl.LightningDataModule):
                 arrays = make_patterns(NUM_PATTERNS[split], seed=PATTERN_SEEDS[split])
             else:
                 arrays = open_spikes(self._path(split), self.num_units)
-                self._check_classes(arrays, self._path(split))
+                check_classes(arrays, self.class_names, self._path(split))
             self._opened[split] = arrays
         return self._opened[split]
-
-    def _check_classes(self, arrays: SpikeArrays, path: Path) -> None:
-        names = self.class_names
-        if arrays.class_names and arrays.class_names != names:
-            raise InputError(
-                f"{path}: `extra/keys` must name the classes of the training file,"
-                f" {', '.join(names)}, got {', '.join(arrays.class_names)}."
-            )
-        if (largest := int(arrays.labels.max())) >= len(names):
-            raise InputError(
-                f"{path}: `labels` must be below {len(names)}, the training file's classes, got {largest}."
-            )
