@@ -1,7 +1,7 @@
 """The command line: ``python -m lit_delays fit --config configs/shd.yaml``.
 
 Lightning, and jsonargparse with it, are imported when a command needs them, so that help and mistakes answer
-at once: `lightning_cli.py` and `fit_options.py` are the only files that know them.
+at once: `lightning_cli.py`, `fit_options.py` and `trust.py` are the only files that know them.
 """
 
 import os
@@ -21,9 +21,17 @@ TRAINING = {
 }
 # what it does, and the function that takes its options, imported when it is asked for
 OTHERS = {
+    "data": (
+        "fetch a public data set: data fetch shd, ssc or gsc",
+        "lit_delays.commands.data:data",
+    ),
     "report": (
         "print a table of finished runs or sweeps, and draw it",
         "lit_delays.experiments.report:report",
+    ),
+    "doctor": (
+        "check this machine: versions, devices, folders, data",
+        "lit_delays.doctor.command:doctor",
     ),
 }
 COMMANDS = TRAINING | {name: text for name, (text, _) in OTHERS.items()}
@@ -37,7 +45,8 @@ commands:
 
 Start with:    python -m lit_delays fit --config configs/quickstart.yaml
 All options:   python -m lit_delays COMMAND --help
-Resume:        repeat the command; the same options continue the same run."""
+Resume:        repeat the command; the same options continue the same run.
+Own classes:   --allow-import PACKAGE lets the configs of this command import yours."""
 
 
 def main(args: list[str] | None = None) -> None:

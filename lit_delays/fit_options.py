@@ -10,6 +10,8 @@ from typing_extensions import override
 
 from lit_delays.errors import InputError
 from lit_delays.lightning_cli import DelayCLI
+from lit_delays.training.runs import run_folder
+from lit_delays.trust import keep_inside, limit_imports
 
 
 def read(words: list[str]) -> dict[str, Any]:
@@ -19,12 +21,14 @@ def read(words: list[str]) -> dict[str, Any]:
         InputError: If ``fit`` would refuse them.
     """
     parser = fit_parser()
+    words = limit_imports(words)
     try:
         options = parser.parse_args(words)
     except ArgumentError as error:
         raise InputError(str(error)) from error
     plain = yaml.safe_load(parser.dump(options, skip_none=False))
     assert isinstance(plain, dict)
+    keep_inside(options.trainer, run_folder(plain))
     return plain
 
 

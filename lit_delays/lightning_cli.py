@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import lightning.pytorch as pl
-import torch
 import yaml
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from typing_extensions import override
 
-from lit_delays import cli
+from lit_delays import cli, trust
 from lit_delays.data.module import SpikeData
 from lit_delays.errors import InputError
 from lit_delays.experiments.figures import draw_delays, draw_learning
@@ -52,6 +51,7 @@ class OneLineParser(LightningArgumentParser):
 
     @override
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        message = trust.explain(message)
         if not self.exit_on_error:
             super().error(message, ex)
         sys.exit(cli.fail(message))
@@ -77,7 +77,7 @@ class DelayCLI(LightningCLI):
             trainer_defaults=TRAINER_DEFAULTS,
             seed_everything_default=0,
             auto_configure_optimizers=False,
-            args=[command, *args],
+            args=[command, *trust.limit_imports(args)],
         )
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
@@ -87,6 +87,9 @@ class DelayCLI(LightningCLI):
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         self.config = parser.parse_args(args)
+        options = self.config[self.command]
+        if options.ckpt_path and Path(options.ckpt_path).is_file():
+            trust.load_checkpoint(Path(options.ckpt_path))  # before Lightning reads its options
 
     @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -116,7 +119,9 @@ class DelayCLI(LightningCLI):
             check_goes_on(start, plain)
         check_start(options.start_from, self.run_dir)
         self.options = plain
+        self._trainer_options = options.trainer.clone()
         place_wandb(options.trainer.logger, self.run_dir)
+        trust.keep_inside(options.trainer, self.run_dir)
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
@@ -160,6 +165,7 @@ class DelayCLI(LightningCLI):
             raise InputError(
                 "`--trainer.sync_batchnorm` needs GPUs; leave it out to norm each process's batch."
             )
+        self.config[self.command].trainer = self._trainer_options  # what is saved serves other folders too
         network, options = self.model.network, self.config[self.command]
         if options.start_from and not options.ckpt_path:  # a run that goes on has weights of its own
             start_from(network, Path(options.start_from))
@@ -180,7 +186,7 @@ class DelayCLI(LightningCLI):
         self._test(best)
         if self.trainer.is_global_zero:
             result = self._result(best, minutes=minutes, last_accuracy=last_accuracy)
-            self.model.load_state_dict(torch.load(best, weights_only=True)["state_dict"])
+            self.model.load_state_dict(trust.load_checkpoint(best)["state_dict"])
             figures = [draw_learning(self.run_dir), draw_delays(self.model.network, self.run_dir)]
             result.save(self.run_dir)  # when all else is there: it marks the run as done
             print(result, *[f"figure: {path}" for path in figures if path], sep="\n")
@@ -211,7 +217,7 @@ class DelayCLI(LightningCLI):
         print(path)
 
     def _result(self, checkpoint: Path, **known: float) -> Result:
-        saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
+        saved = trust.load_checkpoint(checkpoint)
         return Result(
             accuracy=float(self.trainer.callback_metrics["test/acc"]),
             num_samples=self.datamodule.num_test_samples,

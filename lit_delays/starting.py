@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from lit_delays import trust
 from lit_delays.errors import InputError
 from lit_delays.provenance import KEY
 from lit_delays.training.runs import best_checkpoint, differences, last_checkpoint
@@ -30,6 +29,7 @@ def checkpoint_for(command: str, chosen: str | None, run_dir: Path) -> Path | No
         raise InputError(
             f"no checkpoint at {path}; train with `fit` and the same options, or give --ckpt_path."
         )
+    trust.load_checkpoint(path)
     return path
 
 
@@ -39,13 +39,7 @@ def check_goes_on(checkpoint: Path, options: dict[str, Any]) -> None:
     Raises:
         InputError: If an option that the result depends on is another one, or the file cannot be read.
     """
-    try:
-        saved = torch.load(checkpoint, weights_only=True, map_location="cpu", mmap=True)
-    except Exception as error:  # whatever a damaged file makes of the reader
-        raise InputError(
-            f"{checkpoint} cannot be read ({type(error).__name__}); delete it to start again, or give another"
-            " --ckpt_path."
-        ) from error
+    saved = trust.load_checkpoint(checkpoint)
     before = saved.get(KEY, {}).get("options", options)
     for name, was, wanted in differences(before, options):
         raise InputError(

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from lit_delays.data.module import SpikeData
 from lit_delays.training.stopping import Interrupted
+from lit_delays.wandb_server import answers, has_key
 from lit_delays.writing import write_whole
 
 
@@ -58,14 +59,14 @@ def global_batch_size(trainer: pl.Trainer, data: SpikeData) -> int:
 
 
 def place_wandb(loggers: Any, run_dir: Path) -> None:
-    """Keep W&B's files in the run's folder, and W&B offline where there is no key."""
+    """Keep W&B's files in the run's folder, and W&B offline where there is no key or no network."""
     for logger in loggers if isinstance(loggers, list) else [loggers]:
         if str(getattr(logger, "class_path", "")).endswith("WandbLogger"):
             run_dir.mkdir(parents=True, exist_ok=True)
             logger.init_args.save_dir = str(run_dir)
             logger.init_args.name = logger.init_args.name or run_dir.name
-            if not _has_key():
-                os.environ.setdefault("WANDB_MODE", "offline")
+            if "WANDB_MODE" not in os.environ and not (has_key() and answers()):
+                os.environ["WANDB_MODE"] = "offline"
 
 
 def agent_loggers(others: Sequence[Logger], run_dir: Path) -> list[Logger]:
@@ -74,8 +75,3 @@ def agent_loggers(others: Sequence[Logger], run_dir: Path) -> list[Logger]:
         return []
     run_dir.mkdir(parents=True, exist_ok=True)
     return [WandbLogger(name=run_dir.name, save_dir=run_dir)]
-
-
-def _has_key() -> bool:
-    netrc = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
-    return "WANDB_API_KEY" in os.environ or (netrc.is_file() and "api.wandb.ai" in netrc.read_text())

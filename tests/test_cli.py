@@ -292,7 +292,7 @@ def test_a_checkpoint_that_is_missing_says_how_to_get_one(capsys):
 def test_missing_data_say_where_they_were_looked_for_and_how_to_get_them(capsys, tmp_path):
     line = mistake(capsys, "fit", "--config", str(ROOT / "configs/shd.yaml"), "--data.data_dir=here")
     assert str(tmp_path / "here" / "shd_train.h5") in line
-    assert "curl" in line
+    assert f"python -m lit_delays data fetch shd --data-dir {tmp_path / 'here'}" in line
     assert list(tmp_path.iterdir()) == []
 
 

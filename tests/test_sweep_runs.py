@@ -1,5 +1,6 @@
 """A sweep makes every run once, whatever happens to it."""
 
+import errno
 import json
 import os
 import re
@@ -117,6 +118,15 @@ def test_runs_side_by_side_have_a_gpu_each(jobs, visible, expected, monkeypatch)
     assert given == expected
 
 
+@pytest.mark.parametrize(("jobs", "threads"), [(1, "6"), (2, "3"), (4, "1"), (9, "1")])
+def test_runs_side_by_side_share_the_cores_that_the_job_may_use(jobs, threads, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(6)))
+    assert environment_of(0, jobs)["OMP_NUM_THREADS"] == threads
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    assert environment_of(0, jobs)["OMP_NUM_THREADS"] == "5"  # the user knows better
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_stopped_sweep_stops_its_runs(number, tmp_path):
     code = (
@@ -140,6 +150,18 @@ def test_a_dry_run_prints_the_lines_and_leaves_nothing(sweep_file, tmp_path, cap
     assert all(line.startswith("python -m lit_delays fit --data.dataset=patterns") for line in lines)
     assert all("--model.network.dropout=0.2 --trainer.default_root_dir=runs/tiny --name=" in x for x in lines)
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.yaml"]
+
+
+def test_a_full_disk_is_one_line_before_anything_runs(sweep_file, tmp_path, monkeypatch, capsys):
+    def full(path, text):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(SystemExit) as stopped:
+        main(["sweep", str(sweep_file)])
+    assert stopped.value.code == 2
+    assert "No space left on device: 'runs/tiny/manifest" in capsys.readouterr().err
+    assert not [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
 
 
 def test_names_say_what_sets_a_run_apart_and_follow_every_option(sweep_file, capsys):

@@ -16,7 +16,7 @@ from .conftest import ROOT
 COUNTS = {
     "ablation_fc": 7 * 5,
     "ablation_sparse": 7 * 5,
-    "kernels": 2 * 5,
+    "kernels": 3 * 5,
     "max_delay": 7 * 2 * 3,
     "seeds": 10,
     "sigma_schedule": 4 * 3 * 3,
@@ -128,6 +128,8 @@ def test_a_random_sweep_draws_the_same_runs_again(tmp_path):
         ({"metric": {"name": "test/acc", "goal": "maximize"}}, "nothing logs `metric.name` 'test/acc'"),
         ({"metric": {"name": "val/acc"}}, "`metric.goal` of val/acc must be maximize, got 'minimize'."),
         ({"command": ["python", "train.py"]}, "`command` must run `lit_delays fit` with one ${args}"),
+        ({"command": [*COMMAND, "--allow-import=os"]}, "`--allow-import` is yours to give: `sweep "),
+        ({"parameters": {"allow-import": {"value": "os"}}}, "`--allow-import` is yours to give"),
         ({"method": "random"}, "give --num-runs or write `run_cap`"),
         (
             {"method": "random", "parameters": {"x": {"distribution": "beta", "min": 1, "max": 2}}},

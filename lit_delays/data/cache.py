@@ -4,33 +4,36 @@ The file is written beside its place and moved there in one step, so nobody ever
 processes that write at once the later one wins with the same content. Whatever does not check out when it
 is opened is not trusted.
 
-Layout: a magic line, the length of the header, the header (JSON: what the arrays are about, and each one's
-type, length, place and fingerprint), the arrays.
+Layout: a magic line, the length and the fingerprint of the header, the header (JSON: what the arrays are
+about, each one's type, length, place and fingerprints, and the date that the file wears), the arrays.
 """
 
 import json
 import os
+import time
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 Arrays = dict[str, NDArray[Any]]
-Entry = tuple[str, int, int, int]  # type, length, start in bytes, fingerprint
+Entry = tuple[str, int, int, int, int]  # type, length, start in bytes, fingerprints of a sample and of all
 
 MAGIC = b"lit_delays arrays\n"
+MAX_HEADER = 2**20  # bytes
 ALIGNMENT = 64  # bytes; a cache line
-WHOLE = 2**26  # bytes; arrays above this are fingerprinted by samples, to open within a second
+WHOLE = 2**26  # bytes; arrays up to this are always checked as a whole
 BLOCK = 2**14  # bytes
 NUM_BLOCKS = 64
+EARLIER = 60  # s; a file wears a date before its making, which whoever writes to it later changes
 
 
 def save(path: Path, arrays: Mapping[str, NDArray[Any]], about: dict[str, Any]) -> None:
-    """Write one-dimensional arrays, replacing what was there.
+    """Write one-dimensional arrays, replacing what was there, be it a link.
 
     Args:
         path: The file.
@@ -41,54 +44,80 @@ def save(path: Path, arrays: Mapping[str, NDArray[Any]], about: dict[str, Any]) 
     start = 0
     for name, array in arrays.items():
         start = _aligned(start)
-        entries[name] = (array.dtype.str, len(array), start, _fingerprint(array))
+        entries[name] = (array.dtype.str, len(array), start, _sampled_mark(array), _mark(array))
         start += array.nbytes
-    header = json.dumps({"about": about, "arrays": entries}).encode()
+    date = int(time.time()) - EARLIER
+    header = json.dumps({"about": about, "arrays": entries, "date": date}).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=path.name + ".", dir=path.parent) as folder:
         whole = Path(folder) / path.name
         with whole.open("wb") as file:
-            file.write(MAGIC + len(header).to_bytes(8, "little") + header)
+            file.write(MAGIC + _number(len(header)) + _number(zlib.crc32(header)) + header)
             origin = _aligned(file.tell())
-            for (_, _, start, _), array in zip(entries.values(), arrays.values(), strict=True):
+            for (_, _, start, _, _), array in zip(entries.values(), arrays.values(), strict=True):
                 file.seek(origin + start)
                 array.tofile(file)
             file.truncate(max(file.tell(), origin))
+        os.utime(whole, (date, date))
         os.replace(whole, path)
 
 
 def load(path: Path, about: dict[str, Any]) -> Arrays | None:
     """Map the arrays of a file into memory, read-only.
 
-    Arrays above 64 MB are checked in 64 blocks spread over them, the others as a whole: the largest data set
-    opens within a second, and a file cut short or written over is noticed.
+    Of a file that nobody wrote to since it was saved, by its date, arrays above 64 MB are checked in 64
+    blocks, so that the largest data set opens within a second; any other file is checked as a whole.
 
     Returns:
         The arrays; None if there are none, if they are about something else, or if they are damaged.
     """
     try:
-        with path.open("rb") as file:
-            if file.read(len(MAGIC)) != MAGIC:
-                return None
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            header = _read_header(file)
             origin = _aligned(file.tell())
+            untouched = os.fstat(file.fileno()).st_mtime_ns == header["date"] * 10**9
+            content = np.asarray(np.memmap(file, np.uint8, mode="r"))
         if header["about"] != about:
             return None
-        content = np.asarray(np.memmap(path, np.uint8, mode="r"))
-        return {name: _view(content, origin, *entry) for name, entry in header["arrays"].items()}
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError):
+        return {name: _view(content, origin, untouched, *entry) for name, entry in header["arrays"].items()}
+    except Exception:  # whatever it is, there is no good cache, and the file is packed anew
         return None
 
 
-def _view(content: NDArray[np.uint8], origin: int, dtype: str, length: int, start: int, mark: int) -> Any:
+def _read_header(file: BinaryIO) -> dict[str, Any]:
+    if file.read(len(MAGIC)) != MAGIC:
+        raise ValueError("this is not a cache")
+    length, mark = (int.from_bytes(file.read(8), "little") for _ in range(2))
+    text = file.read(min(length, MAX_HEADER))
+    if zlib.crc32(text) != mark:
+        raise ValueError("the header is damaged")
+    header: dict[str, Any] = json.loads(text)
+    return header
+
+
+def _view(
+    content: NDArray[np.uint8],
+    origin: int,
+    untouched: bool,
+    dtype: str,
+    length: int,
+    start: int,
+    sampled_mark: int,
+    mark: int,
+) -> NDArray[Any]:
     start += origin
     array = content[start : start + length * np.dtype(dtype).itemsize].view(dtype)
-    if len(array) != length or _fingerprint(array) != mark:
+    if len(array) != length or (_sampled_mark(array) != sampled_mark if untouched else _mark(array) != mark):
         raise ValueError("the arrays are damaged")
     return array
 
 
-def _fingerprint(array: NDArray[Any]) -> int:
+def _mark(array: NDArray[Any]) -> int:
+    return zlib.crc32(array.view(np.uint8).data)
+
+
+def _sampled_mark(array: NDArray[Any]) -> int:
+    """Of a large array, the fingerprint of blocks spread over it."""
     content = array.view(np.uint8).data
     if len(content) <= WHOLE:
         return zlib.crc32(content)
@@ -96,6 +125,10 @@ def _fingerprint(array: NDArray[Any]) -> int:
     for start in np.linspace(0, len(content) - BLOCK, NUM_BLOCKS, dtype=np.int64):
         mark = zlib.crc32(content[start : start + BLOCK], mark)
     return mark
+
+
+def _number(value: int) -> bytes:
+    return value.to_bytes(8, "little")
 
 
 def _aligned(place: int) -> int:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lit_delays.data.arrays import SpikeArrays
-from lit_delays.data.spikes import BinningName, Ints, steps_of
+from lit_delays.data.arrays import Ints, SpikeArrays
+from lit_delays.data.spikes import BinningName, steps_of
 
 
 class EventBatch(NamedTuple):

@@ -1,37 +1,27 @@
 """Spike files, checked and packed once into a cache that opens within a second and feeds any GPU."""
 
+import glob
 import hashlib
 import os
-import sys
+import shutil
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import h5py
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
-from rich.console import Console
-from rich.progress import track
-
 from lit_delays.data import cache
-from lit_delays.data.arrays import SpikeArrays
-from lit_delays.data.hdf5 import open_hdf5
-from lit_delays.data.shd_layout import (
-    SAMPLES_AT_ONCE,
-    read_class_names,
-    read_labels,
-    read_speakers,
-    read_spikes,
-)
+from lit_delays.data.apart import read_apart
+from lit_delays.data.arrays import SpikeArrays, fit_together
+from lit_delays.data.lock import locked
 from lit_delays.errors import InputError
 
-VERSION = 1  # of what is packed; a cache of another version is made anew
-SHOW_PROGRESS = 5000  # samples; packing fewer is over before a bar is read
+VERSION = 2  # of what is packed; a cache of another version is made anew
 
 
 def open_spikes(path: Path, num_units: int = 700, cache_dir: Path | None = None) -> SpikeArrays:
     """The samples of a file, mapped from its cache; packs the file where there is no good cache of it.
+
+    Processes that want the same file at once pack it once: the others wait.
 
     Args:
         path: HDF5 file in SHD's layout.
@@ -39,18 +29,13 @@ def open_spikes(path: Path, num_units: int = 700, cache_dir: Path | None = None)
         cache_dir: Folder of the caches; ``default_cache_dir()`` for None.
 
     Raises:
-        InputError: If the file is missing or breaks a rule of the layout.
+        InputError: If the file is missing or breaks a rule of the layout, or there is no room for the cache.
     """
     if not path.is_file():
         raise InputError(f"cannot find {path.absolute()}; check the path.")
     packed, about = _packed_path(path, cache_dir), _identity(path, num_units)
-    arrays = cache.load(packed, about)
-    if arrays is None:
-        _pack(path, packed, about)
-        arrays = cache.load(packed, about)
-    if arrays is None:
-        raise InputError(f"{packed} cannot be read back; check the disk, or give another $LIT_DELAYS_CACHE.")
-    names = arrays.pop("class_names").tobytes().decode()
+    arrays = _load(packed, about) or _pack(path, packed, about)
+    names = arrays["class_names"].tobytes().decode()
     return SpikeArrays(
         indptr=arrays["indptr"],
         times=arrays["times"],
@@ -62,17 +47,6 @@ def open_spikes(path: Path, num_units: int = 700, cache_dir: Path | None = None)
     )
 
 
-def peek_class_names(path: Path) -> tuple[str, ...]:
-    """Names of a file's classes, without its spikes; numbers up to the largest label where it names none.
-
-    Raises:
-        InputError: If the file is missing or breaks a rule of the layout.
-    """
-    with open_hdf5(path) as file:
-        labels = read_labels(file)
-        return read_class_names(file) or tuple(str(label) for label in range(int(labels.max()) + 1))
-
-
 def default_cache_dir() -> Path:
     """``$LIT_DELAYS_CACHE``, else ``lit_delays`` in ``$XDG_CACHE_HOME``, which is ``~/.cache`` by default."""
     caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
@@ -80,7 +54,7 @@ def default_cache_dir() -> Path:
 
 
 def _packed_path(path: Path, cache_dir: Path | None) -> Path:
-    address = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    address = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
     return (cache_dir or default_cache_dir()) / f"{path.stem}-{address}.spikes"
 
 
@@ -95,40 +69,34 @@ def _identity(path: Path, num_units: int) -> dict[str, Any]:
     }
 
 
-def _pack(path: Path, packed: Path, about: dict[str, Any]) -> None:
-    packed.parent.mkdir(parents=True, exist_ok=True)
-    with open_hdf5(path) as file, TemporaryDirectory(prefix=packed.name + ".", dir=packed.parent) as folder:
-        arrays: cache.Arrays = {"labels": read_labels(file)}
-        if (speakers := read_speakers(file)) is not None:
-            arrays["speakers"] = speakers
-        arrays["class_names"] = np.frombuffer("\0".join(read_class_names(file)).encode(), np.uint8)
-        arrays |= _stream_spikes(file, Path(folder), about["num_units"], len(arrays["labels"]))
-        cache.save(packed, arrays, about)
+def _pack(path: Path, packed: Path, about: dict[str, Any]) -> cache.Arrays:
+    try:
+        with locked(packed.with_suffix(".lock"), f"packing {path.name}") as alone:
+            if (arrays := _load(packed, about)) is not None:
+                return arrays  # whoever we waited for has made it
+            if alone:
+                _sweep(packed)
+            with TemporaryDirectory(prefix=packed.name + ".", dir=packed.parent) as folder:
+                cache.save(packed, read_apart(path, about["num_units"], Path(folder)), about)
+    except OSError as error:
+        raise InputError(
+            f"cannot write the cache into {packed.parent}: {error.strerror or error};"
+            " make room, or give another $LIT_DELAYS_CACHE."
+        ) from error
+    if (arrays := _load(packed, about)) is None:
+        raise InputError(f"{packed} cannot be read back; check the disk, or give another $LIT_DELAYS_CACHE.")
+    return arrays
 
 
-def _stream_spikes(file: h5py.File, folder: Path, num_units: int, num_samples: int) -> cache.Arrays:
-    """Copy all spikes into a folder and map them, so that memory holds a few hundred samples at a time."""
-    lengths = [np.zeros(1, np.int64)]
-    chunks = track(
-        read_spikes(file, num_units),
-        description=f"packing {Path(file.filename).name}",
-        total=-(-num_samples // SAMPLES_AT_ONCE),
-        console=Console(file=sys.stderr),
-        disable=num_samples < SHOW_PROGRESS,
-        transient=True,
-    )
-    with (folder / "times").open("wb") as times_file, (folder / "units").open("wb") as units_file:
-        for times, units, chunk_lengths in chunks:
-            times.tofile(times_file)
-            units.tofile(units_file)
-            lengths.append(chunk_lengths)
-    return {
-        "indptr": np.cumsum(np.concatenate(lengths)),
-        "times": _map(folder / "times", np.float16),
-        "units": _map(folder / "units", np.uint16),
-    }
+def _sweep(packed: Path) -> None:
+    """Remove what a packer that was killed left behind."""
+    for folder in packed.parent.glob(glob.escape(packed.name) + ".*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _map(path: Path, dtype: DTypeLike) -> NDArray[Any]:
-    """The file as an array; a map of nothing is not allowed."""
-    return np.memmap(path, dtype, mode="r") if path.stat().st_size else np.zeros(0, dtype)
+def _load(packed: Path, about: dict[str, Any]) -> cache.Arrays | None:
+    """The arrays of a cache if they fit each other."""
+    arrays = cache.load(packed, about)
+    if arrays is None or not fit_together(arrays):
+        return None
+    return arrays

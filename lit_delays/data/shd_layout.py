@@ -1,16 +1,17 @@
 """SHD's layout of an HDF5 file, read piece by piece and checked.
 
-================== ==================== ============================================
-``spikes/times``   lists of floats      s, 0 to 60
+================== ==================== ======================================================
+``spikes/times``   lists of floats      s, 0 to 60; no more spikes than the file has bytes for
 ``spikes/units``   lists of integers    channels, 0 to ``num_units - 1``
 ``labels``         integers             classes, from 0
 ``extra/speaker``  integers, optional   who spoke
-``extra/keys``     texts, optional      names of the classes
-================== ==================== ============================================
+``extra/keys``     texts, optional      names of the classes, printable
+================== ==================== ======================================================
 
 Every function raises an InputError that names the file, the rule and the first sample that breaks it.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -18,38 +19,47 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from lit_delays.data.arrays import MAX_SECONDS, Half, Ints
 from lit_delays.data.hdf5 import dataset, optional_dataset, read
-from lit_delays.data.spikes import MAX_SECONDS, Half, Ints
 from lit_delays.errors import InputError
 
-SAMPLES_AT_ONCE = 256
+SAMPLES_AT_ONCE = 64
+MAX_CLASSES = 2**16
+MAX_NAME_LENGTH = 200  # characters
 
 Chunk = tuple[Half, NDArray[np.uint16], Ints]
 
 
 def read_class_names(file: h5py.File) -> tuple[str, ...]:
     """Names of the classes by label; empty where the file names none."""
-    keys = optional_dataset(file, "extra/keys", "SO")
+    keys = optional_dataset(file, "extra/keys", "SO", MAX_CLASSES)
     texts: Iterable[bytes | str] = [] if keys is None else read(keys)
-    return tuple(text.decode(errors="replace") if isinstance(text, bytes) else str(text) for text in texts)
+    names = [text.decode(errors="replace") if isinstance(text, bytes) else str(text) for text in texts]
+    for label, name in enumerate(names):
+        if not (name and name.isprintable() and len(name) <= MAX_NAME_LENGTH):
+            raise InputError(
+                f"{file.filename}: `extra/keys` of class {label} must be 1 to {MAX_NAME_LENGTH} printable"
+                f" characters, got {name[:20]!a}."
+            )
+    return tuple(names)
 
 
 def read_labels(file: h5py.File) -> Ints:
-    """Classes of all samples, int64, shape ``(S,)``."""
-    labels: Ints = read(dataset(file, "labels", "iu")).astype(np.int64)
+    """Classes of all samples, shape ``(S,)``."""
+    labels = read(dataset(file, "labels", "iu"))
     if len(labels) == 0:
         raise InputError(f"{file.filename}: `labels` must hold at least one sample, got 0.")
     num_classes = len(read_class_names(file))
-    if num_classes and (wrong := labels >= num_classes).any():
+    rule = f"0 to {MAX_CLASSES - 1}"
+    if num_classes:
         rule = f"below the number of names in `extra/keys` ({num_classes})"
-    else:
-        wrong, rule = labels < 0, "at least 0"
+    wrong = (labels >= (num_classes or MAX_CLASSES)) | (labels < 0)
     if wrong.any():
         sample = int(wrong.argmax())
         raise InputError(
             f"{file.filename}: `labels` of sample {sample} must be {rule}, got {labels[sample]}."
         )
-    return labels
+    return labels.astype(np.int64)
 
 
 def read_speakers(file: h5py.File) -> Ints | None:
@@ -70,9 +80,26 @@ def read_spikes(file: h5py.File, num_units: int) -> Iterator[Chunk]:
     num_samples = len(dataset(file, "labels", "iu"))
     for lists in (times, units):
         _check_length(lists, num_samples)
+    room = _most_spikes(times, units)
     for first in range(0, num_samples, SAMPLES_AT_ONCE):
-        chunk = slice(first, first + SAMPLES_AT_ONCE)
-        yield _checked(file.filename, first, read(times, chunk), read(units, chunk), num_units)
+        part = slice(first, first + SAMPLES_AT_ONCE)
+        chunk = _checked(file.filename, first, read(times, part), read(units, part), num_units)
+        room -= len(chunk[0])
+        if room < 0:
+            raise InputError(
+                f"{file.filename}: `spikes/times` must not have more spikes than the file has bytes for,"
+                f" got {-room:,} too many by sample {first + len(chunk[2]) - 1}; lists must not share data."
+            )
+        yield chunk
+
+
+def _most_spikes(times: h5py.Dataset, units: h5py.Dataset) -> int:
+    """Lists lie in the file as they are, so that it has the bytes of a time and a unit for every spike.
+
+    A file that repeats one list a million times over breaks this.
+    """
+    bytes_a_spike = sum(h5py.check_vlen_dtype(lists.dtype).itemsize for lists in (times, units))
+    return int(os.stat(times.file.filename).st_size // bytes_a_spike)
 
 
 def _check_length(found: h5py.Dataset, num_samples: int) -> None:

@@ -21,11 +21,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-BinningName = Literal["uniform", "paper"]
-Half = NDArray[np.float16]
-Ints = NDArray[np.int64]
+from lit_delays.data.arrays import Ints
 
-MAX_SECONDS = 60.0  # float16 milliseconds end at 65.5 s
+BinningName = Literal["uniform", "paper"]
 SAMPLE_STRIDE_MS = 2.0**17  # sets samples apart on one axis; a power of two keeps float64 sums exact
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from torch.utils.data import Sampler
 
-from lit_delays.data.spikes import Ints
+from lit_delays.data.arrays import Ints
 
 
 def random_split(num_samples: int, fraction: float, seed: int) -> tuple[Ints, Ints]:

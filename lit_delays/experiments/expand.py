@@ -63,6 +63,8 @@ def read_sweep(path: Path) -> Sweep:
     _check_metric(path, content.get("metric") or {})
     before, after = _options(path, content.get("command") or [])
     parameters = content.get("parameters") or {}
+    if any(str(word).lstrip("-").startswith("allow-import") for word in (*before, *after, *parameters)):
+        raise InputError(f"{path}: `--allow-import` is yours to give: `sweep {path} -- --allow-import NAME`.")
     for name, parameter in parameters.items():
         _check_parameter(f"{path}: `parameters.{name}`", content["method"], parameter)
     return Sweep(

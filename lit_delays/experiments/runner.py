@@ -154,7 +154,10 @@ def _locked(path: Path) -> IO[bytes] | None:
 
 def environment_of(slot: int, jobs: int) -> dict[str, str]:
     """Variables of a run: its share of the processor cores, and one GPU where several run side by side."""
-    threads = max((os.cpu_count() or 1) // jobs, 1)
+    cores = (
+        len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    )  # ours, on a cluster
+    threads = max(cores // jobs, 1)
     variables = {"OMP_NUM_THREADS": str(threads), **os.environ, "PYTHONUNBUFFERED": "1"}
     if jobs > 1 and (count := torch.cuda.device_count()):
         visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(count)))

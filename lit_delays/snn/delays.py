@@ -30,7 +30,7 @@ class DelayedLinear(nn.Module):
         max_delay: Number of lags ``K``; delays lie in ``[0, max_delay - 1]`` time steps.
         num_synapses: Synapses per pair of neurons, ``S``; each has a weight and a delay of its own.
         delays: ``learned``; ``fixed`` at random whole steps; ``none`` (a plain linear layer, no window).
-        kernel: Shape of the soft delay, ``gaussian`` or ``triangle``.
+        kernel: Shape of the soft delay, ``gaussian``, ``triangle`` or ``laplace``.
         fan_in: Random synapses that each neuron keeps, at most ``I * S``; None keeps all.
         keep_length: Whether the output has as many steps as the input. If not, half a window is added
             (the paper), so that late inputs still arrive.

@@ -20,10 +20,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-KernelName = Literal["gaussian", "triangle"]
+KernelName = Literal["gaussian", "triangle", "laplace"]
 
 GROUP_SIZE = 2**17  # taps made at once: half a megabyte in float32
 EPSILON = 1e-7  # the reference's guard against a window that holds none of the kernel
+SQRT_2 = math.sqrt(2.0)
 TRIANGLE_HALF_WIDTH = math.sqrt(6.0)  # in standard deviations
 INTERPOLATION = 1 / TRIANGLE_HALF_WIDTH  # sigma of the triangle that interpolates linearly between two lags
 
@@ -43,8 +44,7 @@ def gaussian(delay: Tensor, sigma: Tensor, max_delay: int) -> Tensor:
         >>> gaussian(torch.tensor([1.0]), torch.tensor(0.5), max_delay=3).flatten()
         tensor([0.1065, 0.7870, 0.1065])
     """
-    distance = (_lags(delay, max_delay) - delay) / sigma
-    return _normalise(torch.exp(-0.5 * distance**2))
+    return _normalise(_gaussian(_distance(delay, max_delay), sigma))
 
 
 def triangle(delay: Tensor, sigma: Tensor, max_delay: int) -> Tensor:
@@ -65,8 +65,25 @@ def triangle(delay: Tensor, sigma: Tensor, max_delay: int) -> Tensor:
         >>> triangle(torch.tensor([1.25]), torch.tensor(INTERPOLATION), max_delay=4).flatten()
         tensor([0.0000, 0.7500, 0.2500, 0.0000])
     """
-    distance = (_lags(delay, max_delay) - delay).abs()
-    return _normalise(torch.relu(TRIANGLE_HALF_WIDTH * sigma - distance))
+    return _normalise(_triangle(_distance(delay, max_delay), sigma))
+
+
+def laplace(delay: Tensor, sigma: Tensor, max_delay: int) -> Tensor:
+    r"""Taps of a Laplace distribution, :math:`g(z) = e^{-\sqrt{2}\,|z|}`: a sharp peak with heavy tails.
+
+    Args:
+        delay: Delays in time steps, any shape ``(...)``.
+        sigma: Standard deviation in time steps, a scalar above 0.
+        max_delay: Number of lags ``K``.
+
+    Returns:
+        Taps of shape ``(K, ...)``. At the peak, where there is no derivative, the gradient takes 0.
+
+    Example:
+        >>> laplace(torch.tensor([1.0]), torch.tensor(0.5), max_delay=3).flatten()
+        tensor([0.0529, 0.8943, 0.0529])
+    """
+    return _normalise(_laplace(_distance(delay, max_delay), sigma))
 
 
 def one_tap(delay: Tensor, max_delay: int) -> Tensor:
@@ -83,7 +100,7 @@ def one_tap(delay: Tensor, max_delay: int) -> Tensor:
         >>> one_tap(torch.tensor([1.7]), max_delay=4).flatten()
         tensor([0., 0., 1., 0.])
     """
-    return (_lags(delay, max_delay) == delay.round()).to(delay.dtype)
+    return (_distance(delay.round(), max_delay) == 0).to(delay.dtype)
 
 
 def soft_kernel(weight: Tensor, delay: Tensor, sigma: Tensor, max_delay: int, name: KernelName) -> Tensor:
@@ -93,7 +110,8 @@ def soft_kernel(weight: Tensor, delay: Tensor, sigma: Tensor, max_delay: int, na
               \frac{\partial\,\mathrm{taps}_k}{\partial d} = t'_k - \mathrm{taps}_k \sum_j t'_j, \qquad
               t'_k = \frac{\partial g_k / \partial d}{\sum_j g_j + \epsilon}
 
-    The gradients are written by hand: they make the taps again instead of keeping them.
+    The gradients are written by hand: they make the taps again instead of keeping them, and normalise sums
+    over lags, not every lag.
 
     Args:
         weight: Weights, shape ``(O, I, S)``.
@@ -124,8 +142,9 @@ class _SoftKernel(torch.autograd.Function):
         ctx.name = name
         kernel = weight.new_empty(max_delay, *weight.shape[:-1])
         for rows in _groups(weight, max_delay):
-            taps = KERNELS[name](delay[rows], sigma, max_delay).mul_(weight[rows])
-            torch.sum(taps, dim=-1, out=kernel[:, rows])
+            bump = SHAPES[name](_distance(delay[rows], max_delay), sigma)
+            bump *= weight[rows] / (bump.sum(dim=0) + EPSILON)
+            torch.sum(bump, dim=-1, out=kernel[:, rows])
         return kernel
 
     @staticmethod
@@ -133,12 +152,14 @@ class _SoftKernel(torch.autograd.Function):
         weight, delay, sigma = ctx.saved_tensors
         grad_weight, grad_delay = torch.empty_like(weight), torch.empty_like(delay)
         for rows in _groups(weight, len(grad)):
-            taps = KERNELS[ctx.name](delay[rows], sigma, len(grad))
-            slopes = SLOPES[ctx.name](delay[rows], sigma, taps)
-            above = grad[:, rows, :, None]
-            torch.sum(above * taps, dim=0, out=grad_weight[rows])
-            centred = (above * slopes).sum(dim=0) - grad_weight[rows] * slopes.sum(dim=0)
-            torch.mul(weight[rows], centred, out=grad_delay[rows])
+            distance, above = _distance(delay[rows], len(grad)), grad[:, rows, :, None]
+            bump = SHAPES[ctx.name](distance, sigma)
+            slope = SLOPES[ctx.name](distance, sigma, bump)
+            total = bump.sum(dim=0) + EPSILON
+            lost = slope.sum(dim=0)  # to normalising
+            torch.div(bump.mul_(above).sum(dim=0), total, out=grad_weight[rows])
+            centred = slope.mul_(above).sum(dim=0) - grad_weight[rows] * lost
+            torch.mul(weight[rows], centred / total, out=grad_delay[rows])
         return grad_weight, grad_delay if ctx.needs_input_grad[1] else None, None, None, None
 
 
@@ -170,29 +191,40 @@ def deployed_kernel(weight: Tensor, delay: Tensor, max_delay: int) -> Tensor:
 KERNELS: dict[KernelName, Callable[[Tensor, Tensor, int], Tensor]] = {
     "gaussian": gaussian,
     "triangle": triangle,
+    "laplace": laplace,
 }
 
 
-def _gaussian_slopes(delay: Tensor, sigma: Tensor, taps: Tensor) -> Tensor:
-    return taps * ((_lags(delay, len(taps)) - delay) / sigma**2)
+def _gaussian(distance: Tensor, sigma: Tensor) -> Tensor:
+    return distance.square().mul_(-0.5 / sigma**2).exp_()
 
 
-def _triangle_slopes(delay: Tensor, sigma: Tensor, taps: Tensor) -> Tensor:
-    distance = _lags(delay, len(taps)) - delay
-    height = torch.relu(TRIANGLE_HALF_WIDTH * sigma - distance.abs()).sum(dim=0) + EPSILON
-    return distance.sign() * (taps > 0) / height
+def _triangle(distance: Tensor, sigma: Tensor) -> Tensor:
+    return torch.relu(TRIANGLE_HALF_WIDTH * sigma - distance.abs())
 
 
+def _laplace(distance: Tensor, sigma: Tensor) -> Tensor:
+    return distance.abs().mul_(-SQRT_2 / sigma).exp_()
+
+
+SHAPES: dict[KernelName, Callable[[Tensor, Tensor], Tensor]] = {
+    "gaussian": _gaussian,
+    "triangle": _triangle,
+    "laplace": _laplace,
+}
+
+# of each shape with respect to the delay, given the distance of every lag and the shape there
 SLOPES: dict[KernelName, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "gaussian": _gaussian_slopes,
-    "triangle": _triangle_slopes,
+    "gaussian": lambda distance, sigma, bump: (bump * distance).mul_(1 / sigma**2),
+    "triangle": lambda distance, sigma, bump: distance.sign().mul_(bump > 0),
+    "laplace": lambda distance, sigma, bump: distance.sign().mul_(bump).mul_(SQRT_2 / sigma),
 }
 
 
-def _lags(delay: Tensor, max_delay: int) -> Tensor:
+def _distance(delay: Tensor, max_delay: int) -> Tensor:
     lags = torch.arange(max_delay, dtype=delay.dtype, device=delay.device)
-    return lags.view(-1, *[1] * delay.ndim)
+    return lags.view(-1, *[1] * delay.ndim) - delay
 
 
-def _normalise(taps: Tensor) -> Tensor:
-    return taps / (taps.sum(dim=0) + EPSILON)
+def _normalise(bump: Tensor) -> Tensor:
+    return bump / (bump.sum(dim=0) + EPSILON)

@@ -17,6 +17,7 @@ from lit_delays.snn.decisions import Decision
 from lit_delays.snn.delays import DelayedLinear, DelayMode
 from lit_delays.snn.kernels import KernelName
 from lit_delays.snn.neurons import Neuron, NeuronName
+from lit_delays.snn.normed import fits, normed_lif_scan
 from lit_delays.snn.scan import synaptic_filter_scan
 from lit_delays.snn.surrogates import SurrogateName, make_surrogate
 
@@ -194,9 +195,11 @@ class Block(nn.Module):
 
     def spikes(self, x: Tensor) -> Tensor:
         """Output of the neurons, shape ``(T', B, N)``, for input ``(T, B, I)``."""
-        current = self.delays(x)
+        current, neuron = self.delays(x), self.neuron
+        if neuron.kind in ("lif", "plif") and fits(self.norm, current):
+            return normed_lif_scan(current, self.norm, neuron.leak, neuron.v_threshold, neuron.surrogate)
         normed = self.norm(current.flatten(0, 1))  # over time and batch; flat, so that SyncBatchNorm fits
-        spikes: Tensor = self.neuron(normed.view_as(current))
+        spikes: Tensor = neuron(normed.view_as(current))
         return spikes
 
     def transmit(self, spikes: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ Steps are read and written one by one, so that a step stays in the processor's c
 Shape letters: T steps, B samples, N neurons; all tensors are ``(T, B, N)``.
 """
 
+import math
 from importlib.util import find_spec
 from typing import Any
 
@@ -69,11 +70,9 @@ class _Lif(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
         (v_mem,), (_, v_threshold, _) = ctx.saved_tensors, ctx.constants
-        scan = _triton().lif_backward if _fits_triton(v_mem) else _lif_backward
+        scan = _triton().lif_backward if _fits_triton(v_mem) else lif_backward
         grad = scan(grad, v_mem, *ctx.constants)
-        if not ctx.needs_input_grad[1]:
-            return grad, None, None, None
-        return grad, _grad_leak(grad, torch.where(v_mem < v_threshold, v_mem, 0)), None, None
+        return grad, grad_leak(grad, v_mem, v_threshold) if ctx.needs_input_grad[1] else None, None, None
 
 
 def _fits_triton(x: Tensor) -> bool:
@@ -98,10 +97,16 @@ def _lif_forward(current: Tensor, keep: float, v_threshold: float) -> tuple[Tens
     return spikes, v_mem
 
 
-def _lif_backward(
-    grad: Tensor, v_mem: Tensor, keep: float, v_threshold: float, surrogate: Surrogate
+def lif_backward(
+    grad: Tensor,
+    v_mem: Tensor,
+    keep: float,
+    v_threshold: float,
+    surrogate: Surrogate,
+    out: Tensor | None = None,
 ) -> Tensor:
-    result, later = torch.empty_like(v_mem), torch.zeros_like(v_mem[0])
+    """Gradient of the currents from that of the spikes; ``out`` may be ``v_mem``, which then is lost."""
+    result, later = torch.empty_like(v_mem) if out is None else out, torch.zeros_like(v_mem[0])
     for t in range(len(v_mem) - 1, -1, -1):
         silent = (v_mem[t] < v_threshold).to(v_mem.dtype)
         here = surrogate.derivative(v_mem[t] - v_threshold).mul_(grad[t])
@@ -124,7 +129,7 @@ class _LeakyIntegral(torch.autograd.Function):
         result, later = torch.empty_like(grad), torch.zeros_like(grad[0])
         for t in range(len(grad) - 1, -1, -1):
             later = torch.add(grad[t], later, alpha=ctx.keep, out=result[t])
-        leak = _grad_leak(result, *ctx.saved_tensors) if ctx.needs_input_grad[1] else None
+        leak = grad_leak(result, *ctx.saved_tensors, math.inf) if ctx.needs_input_grad[1] else None
         return result, leak
 
 
@@ -150,6 +155,7 @@ class _SynapticFilter(torch.autograd.Function):
         return result, None
 
 
-def _grad_leak(grad: Tensor, rest: Tensor) -> Tensor:
+def grad_leak(grad: Tensor, v_mem: Tensor, v_threshold: float) -> Tensor:
     """Every step lost ``leak`` times the voltage that the step before had left."""
+    rest = torch.where(v_mem < v_threshold, v_mem, 0)
     return -torch.sum(grad[1:] * rest[:-1])

@@ -29,8 +29,9 @@ from torch.nn.utils.rnn import pad_sequence
 from lit_delays.snn.scratch import scratch
 
 HEAD = 4  # first steps that are summed directly
-KERNEL_ROWS = 2**23  # numbers of the kernel's spectrum in memory at once: 32 MB in float32
+ROWS = 32  # of the kernel's spectrum in memory at once
 SAMPLES = 256  # in memory at once as spectra; for fewer the kernel's spectrum would be made too often
+FOLDED = 64  # samples folded at once: few enough for the processor's cache
 
 
 class Matrices(NamedTuple):
@@ -102,30 +103,32 @@ class _SpectralSum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernel: Tensor, num_steps: int, dtype: torch.dtype) -> Tensor:
+        x = x.contiguous()
         made = matrices(len(x), len(kernel), num_steps, x.dtype, x.device)
         y = x.new_empty(num_steps, x.shape[1], kernel.shape[1])
-        for some in _samples(x):
+        for some in _pieces(x.shape[1], SAMPLES):
             spectrum = _to_spectrum(made.inputs, x[:, some], "inputs", dtype)
             products = _scratch("outputs", spectrum, *spectrum.shape[:2], kernel.shape[1])
-            for rows in _rows(made, kernel):
+            for rows in _rows(made):
                 taps = _kernel_spectrum(made.kernel[rows], kernel, dtype)
                 torch.bmm(spectrum[rows], taps.mT, out=products[rows])
             _from_spectrum(made.outputs, products, out=y[:, some])
-        ctx.save_for_backward(x, kernel)
+        ctx.save_for_backward(*_compact(x), kernel)
         ctx.made, ctx.dtype = made, dtype
         return _exact_head(y, x, kernel)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
         made: Matrices = ctx.made
-        x, kernel = ctx.saved_tensors
-        grad_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        x, size, kernel = ctx.saved_tensors
+        grad = grad.contiguous()
+        grad_x = kernel.new_empty(x.shape) if ctx.needs_input_grad[0] else None
         grad_kernel = torch.zeros_like(kernel).flatten(1)
-        for some in _samples(x):
+        for some in _pieces(x.shape[1], SAMPLES):
             # made again, not kept: it is half as large again as x
             spectrum = _to_spectrum(made.inputs, x[:, some], "inputs", ctx.dtype)
             above = _to_spectrum(made.outputs.mT, grad[:, some], "outputs", ctx.dtype)
-            for rows in _rows(made, kernel):
+            for rows in _rows(made):
                 taps = _scratch("taps", above, len(above[rows]), *kernel.shape[1:])
                 torch.bmm(above[rows].mT, spectrum[rows], out=taps)
                 grad_kernel.addmm_(made.kernel[rows].T, taps.to(kernel.dtype).flatten(1))
@@ -134,20 +137,28 @@ class _SpectralSum(torch.autograd.Function):
                     torch.bmm(above[rows], taps, out=spectrum[rows])
             if grad_x is not None:
                 _from_spectrum(made.inputs.mT, spectrum, out=grad_x[:, some])
-        return grad_x, grad_kernel.view_as(kernel), None, None
+        return grad_x, grad_kernel.mul_(size).view_as(kernel), None, None
 
 
-def _samples(x: Tensor) -> list[slice]:
-    """Samples whose spectra are in memory at the same time: equal shares of the batch."""
-    batch = x.shape[1]
-    size = -(-batch // -(-batch // SAMPLES))
+def _compact(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Spikes of one size as bytes, and their size: a quarter of the memory. All else as it is, and one."""
+    size = x.amax()
+    if x.device.type == "cpu" and size > 0:  # looking at it would make a GPU wait
+        spikes = x == size
+        if spikes.count_nonzero() == x.count_nonzero():
+            return spikes, size
+    return x, torch.ones_like(size)
+
+
+def _pieces(batch: int, most: int) -> list[slice]:
+    """Equal shares of the batch, of at most so many samples."""
+    size = -(-batch // -(-batch // most))
     return [slice(first, first + size) for first in range(0, batch, size)]
 
 
-def _rows(made: Matrices, kernel: Tensor) -> list[slice]:
+def _rows(made: Matrices) -> list[slice]:
     """Rows whose kernel spectrum is in memory at the same time."""
-    size = max(1, KERNEL_ROWS // kernel[0].numel())
-    return [slice(first, first + size) for first in range(0, len(made.kernel), size)]
+    return [slice(first, first + ROWS) for first in range(0, len(made.kernel), ROWS)]
 
 
 def _scratch(name: str, like: Tensor, *shape: int) -> Tensor:
@@ -162,18 +173,22 @@ def _kernel_spectrum(matrix: Tensor, kernel: Tensor, dtype: torch.dtype) -> Tens
 
 def _to_spectrum(matrix: Tensor, x: Tensor, place: str, dtype: torch.dtype) -> Tensor:
     """Transform ``(T, B, N)`` to the rows of both groups, ``(2 r, B, N)``."""
-    halves = _fold(x, matrix.shape[2])
-    spectrum = _scratch(place, halves, 2, matrix.shape[1], *x.shape[1:])
-    torch.bmm(matrix, halves.flatten(2).expand(2, -1, -1), out=spectrum.flatten(2))
+    spectrum = _scratch(place, matrix, 2, matrix.shape[1], *x.shape[1:])
+    for some in _pieces(x.shape[1], FOLDED):
+        halves = _fold(x[:, some].to(matrix.dtype), matrix.shape[2])
+        for group, half, rows in zip(matrix, halves, spectrum, strict=True):
+            torch.mm(group, half.flatten(1), out=rows[:, some].flatten(1))
     return spectrum.flatten(0, 1).to(dtype)
 
 
 def _from_spectrum(matrix: Tensor, spectrum: Tensor, out: Tensor) -> None:
     """Transform ``(2 r, B, N)`` to the steps of ``out``, ``(T, B, N)``."""
     spectrum = spectrum.to(matrix.dtype).view(2, matrix.shape[2], *spectrum.shape[1:])
-    halves = _scratch("halves", spectrum, 2, matrix.shape[1], *spectrum.shape[2:])
-    torch.bmm(matrix, spectrum.flatten(2), out=halves.flatten(2))
-    _unfold(halves, out)
+    for some in _pieces(out.shape[1], FOLDED):
+        halves = _scratch("halves", spectrum, 2, matrix.shape[1], *out[0, some].shape)
+        for group, rows, half in zip(matrix, spectrum, halves, strict=True):
+            torch.mm(group, rows[:, some].flatten(1), out=half.flatten(1))
+        _unfold(halves, out[:, some])
 
 
 def _exact_head(y: Tensor, x: Tensor, kernel: Tensor) -> Tensor:
@@ -192,7 +207,7 @@ def _fold(x: Tensor, half: int) -> Tensor:
     """Sum and difference of a circle's halves, ``(2, h, B, N)``: what even and odd frequencies see."""
     past = len(x) - half
     if past == 0:  # nothing lies on the second half: both see the first
-        return x[None].contiguous()
+        return x.expand(2, *x.shape)
     folded = _scratch("halves", x, 2, half, *x.shape[1:])
     torch.add(x[:past], x[half:], out=folded[0, :past])
     torch.sub(x[:past], x[half:], out=folded[1, :past])

@@ -1,16 +1,20 @@
+import errno
+import fcntl
 import json
 import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
+import time
 
 import h5py
 import numpy as np
 import pytest
 
 from lit_delays.data import cache, files
-from lit_delays.data.files import default_cache_dir, open_spikes, peek_class_names
+from lit_delays.data.files import default_cache_dir, open_spikes
 from lit_delays.errors import InputError
 
 TIMES = ([0.1, 0.25], [], [1.0])
@@ -94,12 +98,7 @@ def test_speakers_and_names_may_be_missing(tmp_path):
     arrays = open_spikes(write(tmp_path / "plain.h5", speaker=None, keys=None))
     assert arrays.speakers is None
     assert arrays.class_names == ()
-    assert peek_class_names(tmp_path / "plain.h5") == ("0", "1")
-
-
-def test_names_are_found_without_packing(source, caches):
-    assert peek_class_names(source) == ("no", "yes")
-    assert not caches.exists()
+    assert arrays.names == ("0", "1")
 
 
 def test_unsorted_times_are_sorted_and_keep_their_units(tmp_path):
@@ -137,15 +136,41 @@ def damage_middle(path):
     path.write_bytes(content)
 
 
+def header_of(path):
+    content = path.read_bytes()[len(cache.MAGIC) :]
+    return json.loads(content[16 : 16 + int.from_bytes(content[:8], "little")])
+
+
+def about_of(path):
+    return header_of(path)["about"]
+
+
+def arrays_of(path):
+    return {name: np.array(array) for name, array in cache.load(path, about_of(path)).items()}
+
+
+def another_version(path):
+    about = about_of(path)
+    cache.save(
+        path, arrays_of(path) | {"labels": np.array([0, 0, 0])}, about | {"version": files.VERSION - 1}
+    )
+
+
 DAMAGES = {
     "empty": lambda path: path.write_bytes(b""),
     "cut": lambda path: path.write_bytes(path.read_bytes()[:-3]),
     "a byte": damage_middle,
     "header": damage_header,
     "nonsense": lambda path: path.write_bytes(cache.MAGIC + b"\xff" * 50),
-    "another version": lambda path: path.write_bytes(
-        path.read_bytes().replace(b'"version": 1', b'"version": 0')
+    "another version": another_version,
+    "foreign": lambda path: cache.save(path, {"times": np.zeros(3)}, about_of(path)),
+    "foreign types": lambda path: cache.save(
+        path, {name: np.float32(array) for name, array in arrays_of(path).items()}, about_of(path)
     ),
+    "arrays that do not fit": lambda path: cache.save(
+        path, arrays_of(path) | {"indptr": np.array([0, 2, 2, 9])}, about_of(path)
+    ),
+    "endless header": lambda path: path.write_bytes(cache.MAGIC + b"\xff" * 16 + b"[" * 10**6),
 }
 
 
@@ -158,35 +183,112 @@ def test_a_damaged_cache_is_not_trusted_but_rebuilt(source, caches, damage):
     assert list(caches.iterdir()) == [packed]
 
 
-def test_a_large_array_is_checked_in_blocks(tmp_path, monkeypatch):
+@pytest.fixture
+def large(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "WHOLE", 2**17)
-    array = np.arange(2**16)
-    cache.save(tmp_path / "large", {"array": array}, {})
-    np.testing.assert_array_equal(cache.load(tmp_path / "large", {})["array"], array)
-    (tmp_path / "large").write_bytes((tmp_path / "large").read_bytes()[:-8])
-    assert cache.load(tmp_path / "large", {}) is None
+    cache.save(tmp_path / "large", {"array": np.zeros(2**20, np.uint16)}, {})
+    return tmp_path / "large"
+
+
+def test_a_large_array_is_checked_in_blocks(large, monkeypatch):
+    monkeypatch.setattr(cache, "_mark", None)
+    assert len(cache.load(large, {})["array"]) == 2**20
+
+
+@pytest.mark.parametrize("place", np.random.default_rng(0).integers(1000, 2**21, 20))
+def test_a_byte_written_anywhere_in_a_large_array_is_noticed(large, place):
+    with large.open("r+b") as file:
+        file.seek(place)
+        file.write(b"\x01")
+    assert cache.load(large, {}) is None
+
+
+def test_a_copied_cache_is_checked_as_a_whole_and_good(large, tmp_path):
+    shutil.copyfile(large, tmp_path / "copy")
+    assert len(cache.load(tmp_path / "copy", {})["array"]) == 2**20
+
+
+def test_a_large_array_cut_short_is_noticed(large):
+    large.write_bytes(large.read_bytes()[:-8])
+    assert cache.load(large, {}) is None
+
+
+def test_a_link_in_place_of_the_cache_is_replaced_and_its_target_left_alone(source, caches, tmp_path):
+    open_spikes(source)
+    (packed,) = caches.iterdir()
+    elsewhere = tmp_path / "elsewhere"
+    packed.rename(elsewhere)
+    packed.symlink_to(elsewhere)
+    before = elsewhere.read_bytes()
+    assert_is_the_file(open_spikes(source))
+    assert not packed.is_symlink()
+    assert elsewhere.read_bytes() == before
+
+
+def test_a_cache_that_cannot_be_written_says_so(source, caches):
+    caches.write_text("a file in place of the folder")
+    rule = f"cannot write the cache into {caches}: File exists; make room, or give another $LIT_DELAYS_CACHE."
+    with pytest.raises(InputError, match="^" + re.escape(rule) + "$"):
+        open_spikes(source)
 
 
 PACK_WHEN_TOLD = """
 import sys
 from pathlib import Path
-from lit_delays.data.files import open_spikes
-print("ready", flush=True)
-sys.stdin.readline()
-print(open_spikes(Path(sys.argv[1])).labels.tolist())
+from lit_delays.data import files
+made, save = [], files.cache.save
+files.cache.save = lambda *words: (made.append(1), save(*words))
+for _ in sys.stdin:
+    made.clear()
+    print(files.open_spikes(Path(sys.argv[1])).labels.tolist(), len(made), flush=True)
 """
 
 
-def test_two_processes_may_pack_at_once(source, caches):
+@pytest.fixture
+def packers(source):
+    """Two processes that pack the file when told, and say how often they made a cache."""
     command = [sys.executable, "-c", PACK_WHEN_TOLD, source]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
     with subprocess.Popen(command, **pipes) as one, subprocess.Popen(command, **pipes) as other:
-        assert [process.stdout.readline() for process in (one, other)] == ["ready\n"] * 2
+        yield one, other
         for process in (one, other):
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        assert [process.stdout.readline() for process in (one, other)] == ["[1, 0, 1]\n"] * 2
-    assert len(list(caches.iterdir())) == 1
+            process.kill()
+
+
+def tell(process):
+    process.stdin.write("go\n")
+    process.stdin.flush()
+
+
+def test_of_two_processes_that_want_a_cache_one_makes_it(packers, source, caches):
+    """$LIT_DELAYS_RACES: how many times."""
+    for _ in range(int(os.environ.get("LIT_DELAYS_RACES", 2))):
+        shutil.rmtree(caches, ignore_errors=True)
+        for process in packers:
+            tell(process)
+        said = sorted(process.stdout.readline() for process in packers)
+        assert said == ["[1, 0, 1] 0\n", "[1, 0, 1] 1\n"]
+        assert len(list(caches.iterdir())) == 1
+        assert_is_the_file(open_spikes(source))
+
+
+def test_a_packer_that_is_killed_leaves_the_way_free(packers, source, caches):
+    tell(packers[0])
+    while not (caches.exists() and any(path.is_dir() for path in caches.iterdir())):
+        time.sleep(0.001)
+    packers[0].kill()
+    packers[0].wait()
+    assert_is_the_file(open_spikes(source))
+    assert [path.suffix for path in caches.iterdir()] == [".spikes"]
+
+
+def test_without_locks_everybody_packs(source, caches, monkeypatch):
+    def no_locks(*words):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    assert_is_the_file(open_spikes(source))
+    assert [path.suffix for path in caches.iterdir()] == [".spikes"]
 
 
 def test_packing_that_fails_leaves_nothing_behind(tmp_path, caches):
@@ -210,7 +312,10 @@ BAD = [
     ({"units": UNITS[:2]}, "`spikes/units` must have one entry a label (3), got 2."),
     ({"units": ([5], [], [0])}, "`spikes/units` of sample 0 must have one entry a spike time (2), got 1."),
     ({"labels": np.zeros(0, int)}, "`labels` must hold at least one sample, got 0."),
-    ({"labels": [0, -1, 0]}, "`labels` of sample 1 must be at least 0, got -1."),
+    (
+        {"labels": [0, -1, 0]},
+        "`labels` of sample 1 must be below the number of names in `extra/keys` (2), got -1.",
+    ),
     (
         {"labels": [0, 1, 2]},
         "`labels` of sample 2 must be below the number of names in `extra/keys` (2), got 2.",
@@ -323,6 +428,4 @@ def test_caches_live_where_the_environment_says(monkeypatch, tmp_path):
 def test_the_cache_says_what_it_is_about(source, caches):
     open_spikes(source)
     (packed,) = caches.iterdir()
-    content = packed.read_bytes()[len(cache.MAGIC) :]
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    assert header["about"]["size"] == source.stat().st_size
+    assert about_of(packed)["size"] == source.stat().st_size

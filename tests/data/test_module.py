@@ -194,8 +194,7 @@ def test_wrong_options_are_refused(options, sentence):
 
 def test_a_missing_public_file_comes_with_the_command_that_gets_it(tmp_path):
     path = tmp_path / "shd_test.h5"
-    address = "https://zenkelab.org/datasets/shd_test.h5.gz"
-    command = f"curl --fail --create-dirs -o {path}.gz {address} && gunzip {path}.gz"
+    command = f"python -m lit_delays data fetch shd --data-dir {tmp_path}"
     with pytest.raises(
         InputError, match="^" + re.escape(f"cannot find {path}; get it with: {command}") + "$"
     ):

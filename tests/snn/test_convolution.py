@@ -45,8 +45,9 @@ def test_its_gradients_are_those_of_finite_differences() -> None:
 
 
 def test_spectra_made_in_pieces_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lit_delays.snn.spectral.KERNEL_ROWS", 30)  # five rows of 3 x 2
-    monkeypatch.setattr("lit_delays.snn.spectral.SAMPLES", 2)
+    monkeypatch.setattr("lit_delays.snn.spectral.ROWS", 5)
+    monkeypatch.setattr("lit_delays.snn.spectral.SAMPLES", 3)
+    monkeypatch.setattr("lit_delays.snn.spectral.FOLDED", 2)
     for direct, fast in both(draw(9, 5, 2), draw(4, 3, 2), 10):
         torch.testing.assert_close(fast, direct, rtol=1e-10, atol=1e-10)
 
@@ -69,6 +70,23 @@ def test_two_threads_do_not_share_scratch_memory() -> None:
         results = list(pool.map(lambda k: spectral_sum(k * x, kernel, 10), [1.0, -2.0] * 50))
     for factor, y in zip([1.0, -2.0] * 50, results, strict=True):
         torch.testing.assert_close(y, factor * results[0], rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(("values", "bytes_each"), [([0.0, 1.5], 1), ([0.0, 1.0, 2.0], 8), ([-1.0, 0.0], 8)])
+def test_spikes_are_kept_as_bytes_and_counts_as_they_are(values: list[float], bytes_each: int) -> None:
+    x = torch.tensor(values, dtype=torch.float64)[torch.randint(len(values), (9, 5, 2))].requires_grad_()
+    kernel, kept = draw(4, 3, 2), []
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        fast = spectral_sum(x, kernel, 10)
+    assert [tensor.itemsize for tensor in kept if tensor.shape == x.shape] == [bytes_each]
+    pairs = [torch.autograd.grad(y.sin().sum(), (x, kernel)) for y in (fast, direct_sum(x, kernel, 10))]
+    for mine, theirs in zip(*pairs, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-10)
 
 
 def test_inputs_without_gradient_cost_none() -> None:

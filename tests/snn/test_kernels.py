@@ -16,7 +16,7 @@ from lit_delays.snn.kernels import (
 
 SHAPE = (5, 4, 3)  # O, I, S
 WINDOW = 9
-NAMES: list[KernelName] = ["gaussian", "triangle"]
+NAMES: list[KernelName] = ["gaussian", "triangle", "laplace"]
 
 
 def synapses() -> tuple[Tensor, Tensor]:
@@ -79,6 +79,23 @@ def test_taps_sum_to_one(name: KernelName) -> None:
     _, delay = synapses()
     taps = KERNELS[name](delay, sigma(0.5), WINDOW)
     torch.testing.assert_close(taps.sum(dim=0), torch.ones_like(delay), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sigma_is_the_standard_deviation(name: KernelName) -> None:
+    delay, lags = torch.tensor(100.3, dtype=torch.float64), torch.arange(201)
+    taps = KERNELS[name](delay, sigma(8.0), 201)
+    mean = (taps * lags).sum()
+    std = (taps * (lags - mean) ** 2).sum().sqrt()
+    assert mean.item() == pytest.approx(100.3, abs=0.02)
+    assert std.item() == pytest.approx(8.0, rel=0.01)
+
+
+def test_at_its_peak_a_laplace_kernel_has_the_slope_zero() -> None:
+    weight, delay = torch.ones(1, 1, 1), torch.full((1, 1, 1), 4.0, requires_grad=True)
+    kernel = soft_kernel(weight, delay, torch.tensor(1.5), WINDOW, "laplace")
+    (grad,) = torch.autograd.grad(kernel[4], delay, torch.ones(1, 1))
+    assert grad.item() == pytest.approx(0.0, abs=1e-6)
 
 
 def test_the_deployed_kernel_has_one_tap_per_synapse() -> None:

@@ -2,6 +2,7 @@
 
 import torch
 
+from lit_delays.snn.convolution import use
 from lit_delays.snn.network import Block, NetworkConfig
 
 
@@ -23,3 +24,18 @@ def test_every_sample_drops_its_own_neurons() -> None:
 def test_nothing_is_dropped_in_evaluation() -> None:
     spikes = torch.ones(10, 3, 64)
     assert torch.equal(block().eval().transmit(spikes), spikes)
+
+
+def test_a_block_keeps_two_tensors_for_its_gradient_its_input_and_its_current() -> None:
+    x, kept = torch.rand(50, 8, 64), {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.data_ptr()] = tensor.numel()
+        return tensor
+
+    config = NetworkConfig(num_inputs=64, num_classes=2, hidden_size=64, max_delay_ms=50)
+    block = Block(config, 64, 64)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), use("spectral"):
+        block.transmit(block.spikes(x))
+    others = (2 + block.delays.max_delay) * block.delays.weight.numel()  # weight, delay, kernel
+    assert sum(kept.values()) - others < 1.05 * (50 + 52) * 8 * 64

@@ -10,10 +10,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from lit_delays.snn import neurons, scan
 from lit_delays.snn.network import DelaySNN, NetworkConfig
+from lit_delays.snn.normed import fits, normed_lif_scan
 from lit_delays.snn.surrogates import SURROGATES, SurrogateName, make_surrogate
 
 STEPS, SAMPLES, NEURONS = 12, 3, 5
@@ -68,6 +69,42 @@ def test_linear_filters_have_the_gradients_of_finite_differences() -> None:
     leak = torch.tensor(0.4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(scan.leaky_integral_scan, (currents(5), leak))
     assert torch.autograd.gradcheck(lambda s: scan.synaptic_filter_scan(s, 2.5), (currents(5),))
+
+
+@pytest.mark.parametrize("name", SURROGATES)
+@pytest.mark.parametrize("layout", [(0, 1, 2), (2, 0, 1)])
+def test_norm_and_neurons_as_one_are_the_two(name: SurrogateName, layout: tuple[int, int, int]) -> None:
+    surrogate, norms = make_surrogate(name, 2.0), [nn.BatchNorm1d(NEURONS).double() for _ in range(2)]
+    gain, bias = torch.rand(NEURONS, dtype=torch.float64) - 0.3, torch.rand(NEURONS, dtype=torch.float64)
+    for norm in norms:
+        norm.weight.data.copy_(gain), norm.bias.data.copy_(bias)
+    shape = [(STEPS, SAMPLES, NEURONS)[layout.index(axis)] for axis in range(3)]
+    x = (3 + 2 * torch.randn(shape, dtype=torch.float64)).requires_grad_()
+    leak = torch.tensor(0.4, dtype=torch.float64, requires_grad=True)
+    current = x.permute(layout)
+    normed = norms[0](current.flatten(0, 1)).view(STEPS, SAMPLES, NEURONS)
+    plain = neurons.lif(normed, leak, 0.8, surrogate)
+    fused = normed_lif_scan(current, norms[1], leak, 0.8, surrogate)
+    assert torch.equal(fused, plain)
+    assert 0 < fused.mean() < 1
+    grad = torch.randn_like(plain)
+    pairs = [
+        torch.autograd.grad(spikes, (x, norm.weight, norm.bias, leak), grad)
+        for spikes, norm in zip((plain, fused), norms, strict=True)
+    ]
+    for theirs, mine in zip(*pairs, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-12)
+    for theirs, mine in zip(*(norm.state_dict().values() for norm in norms), strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+def test_norms_that_are_not_the_plain_one_in_training_stay_apart() -> None:
+    x, norm = torch.randn(4, 3, 2), nn.BatchNorm1d(2)
+    assert fits(norm, x)
+    assert not fits(nn.SyncBatchNorm(2), x)
+    assert not fits(norm, x.bfloat16())  # autocast
+    assert not fits(norm, x[:1, :1])
+    assert not fits(norm.eval(), x)
 
 
 def test_currents_in_any_layout_give_the_same_spikes() -> None:

@@ -1,0 +1,1 @@
+"""Commands beside training: data in, finished networks out."""

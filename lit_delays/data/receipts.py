@@ -1,0 +1,47 @@
+"""What was fetched, written down beside it: ``shd_train.h5.json`` beside ``shd_train.h5``.
+
+The digests of the archives are known; those of what they hold are noted when it is unpacked, so that a later
+look tells whether it is still the same.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+PIECE = 2**20  # bytes
+
+
+def receipt_path(target: Path) -> Path:
+    """Where the receipt of a file or folder lies."""
+    return target.with_name(target.name + ".json")
+
+
+def write_receipt(target: Path, content: dict[str, Any], archive: str, address: str) -> None:
+    """Note what was unpacked, of which archive's digest, from where."""
+    path = receipt_path(target)
+    beside = path.with_name(path.name + ".new")
+    beside.write_text(json.dumps(content | {"archive": archive, "address": address}, indent=2) + "\n")
+    os.replace(beside, path)
+
+
+def read_receipt(target: Path) -> dict[str, Any] | None:
+    """The receipt, if there is a sound one."""
+    try:
+        receipt = json.loads(receipt_path(target).read_text())
+    except (OSError, ValueError):
+        return None
+    return receipt if isinstance(receipt, dict) else None
+
+
+def look_at(target: Path) -> dict[str, Any]:
+    """What a receipt says of a file: bytes and SHA-256; of a folder: files and bytes."""
+    if target.is_dir():
+        sizes = [path.stat().st_size for path in target.rglob("*") if path.is_file()]
+        return {"files": len(sizes), "bytes": sum(sizes)}
+    running = hashlib.sha256()
+    with target.open("rb") as file:
+        while piece := file.read(PIECE):
+            running.update(piece)
+    return {"bytes": target.stat().st_size, "sha256": running.hexdigest()}

@@ -1,0 +1,145 @@
+"""No file of a stranger takes the trainer along, whatever it is made of."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import h5py
+import numpy as np
+import pytest
+
+from lit_delays.data import apart, reader
+from lit_delays.data.files import open_spikes
+from lit_delays.errors import InputError
+from tests.data import hostile
+
+with TemporaryDirectory() as folder:
+    hostile.make_damages(Path(folder))
+
+SECONDS = 10  # of processor time
+
+
+@pytest.fixture(autouse=True)
+def caches(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIT_DELAYS_CACHE", str(tmp_path / "caches"))
+    return tmp_path / "caches"
+
+
+def refusal(path):
+    with pytest.raises(InputError) as refused:
+        open_spikes(path)
+    sentence = str(refused.value)
+    assert str(path) in sentence
+    assert len(sentence.splitlines()) == 1
+    assert sentence.isprintable()
+    assert len(sentence) < 1100
+    return sentence
+
+
+def test_there_are_more_than_a_hundred_hostile_files():
+    assert len(hostile.MAKERS) >= 100
+
+
+@pytest.mark.parametrize("name", hostile.MAKERS)
+def test_a_hostile_file_is_refused_in_one_line(name, tmp_path, caches, forker):
+    path = tmp_path / "stranger.h5"
+    hostile.good(tmp_path / "stranger.h5.other")
+    hostile.MAKERS[name](path)
+    forker.last = None
+    print(refusal(path))
+    assert not caches.exists() or list(caches.iterdir()) == []
+    if forker.last is not None:  # a reader looked at it
+        assert forker.last.peak < reader.MEMORY
+        assert forker.last.seconds < SECONDS
+
+
+@pytest.mark.whole_path
+@pytest.mark.parametrize("name", ["a_list_of_four_billion", "external_link", "time_that_is_no_number"])
+def test_a_hostile_file_is_refused_by_the_reader_in_its_own_process(name, tmp_path, capfd):
+    hostile.MAKERS[name](tmp_path / "stranger.h5")
+    refusal(tmp_path / "stranger.h5")
+    assert capfd.readouterr() == ("", "")
+
+
+ENDS = {
+    "os.kill(os.getpid(), signal.SIGSEGV)": "crashes HDF5's library (SIGSEGV)",
+    "os.abort()": "crashes HDF5's library (SIGABRT)",
+    "os.kill(os.getpid(), signal.SIGKILL)": "had its reader killed, perhaps for lack of memory",
+    "[0 for _ in iter(int, 1)]": "takes too long to read",
+    "os._exit(0)": "cannot be read: its reader ended early",
+    "os._exit(7)": "cannot be read: its reader ended early",
+    "real(*_)\nopen(str(_[2]) + '/times', 'ab').write(b'one more')": "its reader ended early",
+    "print('[[['); print('null'); print('7'); os._exit(0)": "cannot be read: its reader ended early",
+    "bytearray(2**31)": "needs more than 1,024 MB of memory",
+    "open('/dev/full', 'w', 1).write('x' * 10**6)": "cannot be read",
+}
+ILL_READER = """
+import os, signal, sys
+from lit_delays.data import reader
+reader.SECONDS = 1
+real = reader.extract
+reader.extract = lambda *_: exec(sys.argv[4])
+reader.main()
+"""
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_reader_that_ends_badly_is_one_sentence(end, tmp_path, caches, monkeypatch, capfd):
+    def started(path, num_units, folder):
+        command = [sys.executable, "-c", ILL_READER, path, str(num_units), folder, end]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+        return subprocess.Popen(command, **pipes)
+
+    monkeypatch.setattr(apart, "_started", started)
+    assert ENDS[end] in refusal(hostile.good(tmp_path / "stranger.h5"))
+    assert list(caches.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
+
+
+SPY = """
+import os, resource, sys
+from lit_delays.data import reader
+reader.main()
+light = not {"torch", "lightning", "rich", "lit_delays.data.module"} & set(sys.modules)
+memory, core = (resource.getrlimit(which)[0] for which in (resource.RLIMIT_AS, resource.RLIMIT_CORE))
+secret, plugins = os.environ.get("WANDB_API_KEY"), os.environ["HDF5_PLUGIN_PRELOAD"]
+print([light, memory == reader.MEMORY, core == 0, secret, plugins])
+"""
+
+
+@pytest.mark.whole_path
+def test_the_reader_is_light_limited_and_knows_no_secret(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "secret")
+    said, popen = [], subprocess.Popen
+
+    def spied(command, **pipes):
+        process = popen([*command[:2], "-c", SPY, *command[4:]], **pipes)
+        said.extend(process.stdout.read().splitlines())
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", spied)
+    (tmp_path / "folder").mkdir()
+    apart.read_apart(hostile.good(tmp_path / "good.h5"), 700, tmp_path / "folder")
+    assert said[-1] == "[True, True, True, None, '::']"
+
+
+def test_a_question_about_a_link_does_not_follow_it(tmp_path):
+    """h5py's ``in`` opens what an external link points to; a pipe would hold it up for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    path = hostile.good(
+        tmp_path / "stranger.h5", labels=hostile.link(h5py.ExternalLink, str(tmp_path / "pipe"), "labels")
+    )
+    assert "must not be a link" in refusal(path)
+
+
+def test_names_may_be_in_any_language(tmp_path):
+    names = ["null", "zéro", "零"]
+    path = hostile.good(tmp_path / "names.h5", extra_keys=np.array(names, object), labels=[2, 0, 1])
+    assert open_spikes(path).class_names == tuple(names)
+
+
+@pytest.mark.parametrize("libver", ["earliest", "latest"])
+def test_good_files_of_old_and_new_format_are_read(tmp_path, libver):
+    assert len(open_spikes(hostile.good(tmp_path / "good.h5", libver=libver))) == 3

@@ -1,0 +1,372 @@
+"""Configs and checkpoints of strangers run nothing and write nowhere else; one's own classes are welcome."""
+
+import ast
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from jsonargparse import Namespace
+from jsonargparse._common import parsing_settings
+
+from lit_delays import cli
+from lit_delays.cli import main
+from lit_delays.errors import InputError
+from lit_delays.fit_options import read
+from lit_delays.training.table import read_table
+from lit_delays.trust import LARGEST_CONFIG, VARIABLE, keep_inside, load_checkpoint
+
+from .conftest import ROOT
+
+TINY = [
+    f"--config={ROOT}/configs/quickstart.yaml",
+    *("--model.network.hidden_size=8", "--data.batch_size=500", "--trainer.max_epochs=1"),
+    *("--trainer.accelerator=cpu", "--name=run"),
+]
+MARK = "executed"
+CALLBACK = "trainer: {callbacks: [{class_path: %s}]}"
+LOGGER = "trainer: {logger: {class_path: lightning.pytorch.loggers.%s}}"
+PROFILER = "trainer: {profiler: {class_path: lightning.pytorch.profilers.SimpleProfiler, init_args: {%s}}}"
+TENSORBOARD = LOGGER % "TensorBoardLogger, init_args: {%s}"
+NOT_ALLOWED = "a config may not import `%s`; give --allow-import PACKAGE for a package that you trust."
+LAUGHS = "\n".join(
+    ["a0: &a0 [ha, ha]", *[f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 30)]]
+)
+
+HOSTILE = {
+    "shell": (CALLBACK % f"os.system, init_args: {{command: touch {MARK}}}", NOT_ALLOWED % "os.system"),
+    "process": (
+        f"trainer: {{logger: {{class_path: subprocess.Popen, init_args: {{args: [touch, {MARK}]}}}}}}",
+        NOT_ALLOWED % "subprocess.Popen",
+    ),
+    "eval": (
+        f"trainer: {{profiler: {{class_path: builtins.eval, init_args: {{source: \"open('{MARK}', 'w')\"}}}}"
+        "}",
+        NOT_ALLOWED % "builtins.eval",
+    ),
+    "pickle": (
+        "trainer: {strategy: {class_path: torch.load, init_args: {f: x.pt}}}",
+        NOT_ALLOWED % "torch.load",
+    ),
+    "hub": (
+        "trainer: {plugins: [{class_path: torch.hub.load, init_args: {repo_or_dir: a/b, model: c}}]}",
+        NOT_ALLOWED % "torch.hub.load",
+    ),
+    "a module that is there": (CALLBACK % "hostile.Callback", NOT_ALLOWED % "hostile.Callback"),
+    "a way through an allowed module": (
+        CALLBACK
+        % f"lightning.pytorch.callbacks.model_checkpoint.os.system, init_args: {{command: touch {MARK}}}",
+        "a config may not import `posix.system`",
+    ),
+    "a callable inside": (
+        CALLBACK % "lightning.pytorch.callbacks.LambdaCallback, init_args: {setup: os.abort}",
+        "a config may not import `os.abort`",
+    ),
+    "our own command line": (
+        CALLBACK % "lightning.pytorch.callbacks.LambdaCallback, init_args: {setup: lit_delays.cli.main}",
+        NOT_ALLOWED % "lit_delays.cli.main",
+    ),
+    "our own table elsewhere": (
+        "trainer: {logger: {class_path: lit_delays.training.table.EpochTable, init_args: {run_dir: /tmp}}}",
+        NOT_ALLOWED % "lit_delays.training.table.EpochTable",
+    ),
+    "the policy itself": (
+        CALLBACK % "jsonargparse.set_parsing_settings, init_args: {import_path_allowlist: [os]}",
+        NOT_ALLOWED % "jsonargparse.set_parsing_settings",
+    ),
+    "a network of another kind": (
+        CALLBACK % "lightning.pytorch.callbacks.ModelPruning, init_args: {pruning_fn: l1_unstructured,"
+        " parameters_to_prune: [[{class_path: torch.nn.Linear}, weight]]}",
+        "torch.nn.Linear",
+    ),
+    "a launcher of processes": (
+        "trainer: {strategy: {class_path: lightning.pytorch.strategies.launchers._SubprocessScriptLauncher}}",
+        NOT_ALLOWED % "lightning.pytorch.strategies.launchers._SubprocessScriptLauncher",
+    ),
+    "a server that gets the token": (
+        LOGGER % "MLFlowLogger, init_args: {tracking_uri: 'http://127.0.0.1:1'}",
+        "a config may not import `lightning.pytorch.loggers.mlflow.MLFlowLogger`",
+    ),
+    "a folder elsewhere": (
+        TENSORBOARD % "save_dir: ../../tb",
+        "`save_dir` must stay in the run's folder, got",
+    ),
+    "an absolute folder": (
+        TENSORBOARD % "save_dir: /etc",
+        "`save_dir` must stay in the run's folder, got '/etc'",
+    ),
+    "a version elsewhere": (
+        TENSORBOARD % "save_dir: ., version: ../../x",
+        "`version` must stay in the run's folder",
+    ),
+    "a checkpoint elsewhere": (
+        CALLBACK % "lightning.pytorch.callbacks.ModelCheckpoint, init_args: {dirpath: ~/.ssh/../../..}",
+        "`dirpath` must stay in the run's folder",
+    ),
+    "a file name elsewhere": (
+        CALLBACK % "lightning.pytorch.callbacks.ModelCheckpoint, init_args: {filename: ../../last}",
+        "`filename` must stay in the run's folder",
+    ),
+    "a profile elsewhere": (
+        PROFILER % "dirpath: /tmp",
+        "`dirpath` must stay in the run's folder",
+    ),
+    "a run elsewhere": (
+        "name: ../up",
+        "`--name` must be 1 to 64 letters, digits, '.', '_' or '-', got '../up'.",
+    ),
+    "a resolver": ("name: ${oc.env:HOME}", "got '${oc.env:HOME}'."),
+    "an object of yaml": (
+        f"name: !!python/object/apply:os.system [touch {MARK}]",
+        "could not determine a constructor",
+    ),
+    "a billion laughs": (f"{LAUGHS}\nname: *a29", "`*a0` must stand for a single value; write it out"),
+    "a circle": ("name: &a [*a]", "`*a` must stand for a single value"),
+    "a huge file": (f"name: run  # {'x' * LARGEST_CONFIG}", "must be a file of at most 256 kB."),
+    "its own permission": ("allow_import: os", "allow_import"),
+    "data by class": (
+        f"data: {{class_path: os.system, init_args: {{command: touch {MARK}}}}}",
+        "Group 'data' does not accept",
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delenv(VARIABLE, raising=False)
+    for name in ("import_path_verdicts", "import_paths_enforced"):  # what one test allows, no other has
+        monkeypatch.setitem(parsing_settings, name, parsing_settings[name])
+    (tmp_path / "hostile.py").write_text(f"open('{MARK}', 'w')\n")
+
+
+def written(text):
+    Path("config.yaml").write_text(text)
+    return ["--config", "config.yaml"]
+
+
+@pytest.mark.parametrize(("text", "sentence"), HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_config_is_refused_in_one_line_with_nothing_executed(text, sentence, capsys):
+    with pytest.raises(InputError) as refused:
+        read(written(text))
+    assert cli.fail(str(refused.value)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert sentence in line
+    assert sorted(os.listdir()) == ["config.yaml", "hostile.py"]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            {"settings": {"base_url": "http://127.0.0.1:1"}},
+            "`settings` of a logger say who gets your key; give WANDB",
+        ),
+        (
+            {"project": "../../other"},
+            "`project` must stay in the run's folder, got '../../other'; choose where runs",
+        ),
+        ({"id": "/etc/x"}, "`id` must stay in the run's folder"),
+    ],
+)
+def test_weights_and_biases_get_no_other_server_and_no_other_folder(options, sentence, tmp_path):
+    logger = Namespace(class_path="lightning.pytorch.loggers.WandbLogger", init_args=Namespace(**options))
+    with pytest.raises(InputError) as refused:  # as parsed: reading one takes wandb six seconds
+        keep_inside(Namespace(logger=[logger]), tmp_path)
+    assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["shell", "a folder elsewhere", "a huge file"])
+def test_the_command_itself_refuses_a_hostile_config(name, capsys):
+    text, sentence = HOSTILE[name]
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", *TINY, *written(text)])
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert sentence in line
+    assert sorted(os.listdir()) == ["config.yaml", "hostile.py"]
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:1/c.yaml", "file:///etc/hostname", "/dev/zero", "/etc"]
+)
+def test_a_config_is_a_file_of_this_machine(address):
+    with pytest.raises(InputError, match="config"):
+        read(["--config", address])
+
+
+@pytest.mark.parametrize("name", ["", "*", "jsonargparse", "a b", "../x"])
+def test_what_cannot_be_allowed_is_one_sentence(name):
+    with pytest.raises(InputError, match="`--allow-import` must be the name of a package, such as mypkg"):
+        read([f"--allow-import={name}"])
+
+
+OWN = """
+from lightning.pytorch import Callback
+from lightning.pytorch.loggers import CSVLogger
+
+class Shout(Callback):
+    def __init__(self, times: int = 1):
+        self.times = times
+
+    def on_fit_end(self, trainer, pl_module):
+        print("done! " * self.times)
+
+class OwnLogger(CSVLogger):
+    pass
+
+def notice(trainer, pl_module):
+    print("noticed")
+"""
+EXTENSIONS = {
+    "a callback": (CALLBACK % "lightning.pytorch.callbacks.EarlyStopping, init_args: {monitor: val/acc}", []),
+    "a callback by its short name": (CALLBACK % "LearningRateMonitor", []),
+    "a checkpoint": (
+        CALLBACK
+        % "lightning.pytorch.callbacks.ModelCheckpoint, init_args: {dirpath: more, every_n_epochs: 5}",
+        [],
+    ),
+    "tensorboard": (TENSORBOARD % "save_dir: tb, name: mine", []),
+    "a csv logger": (LOGGER % "CSVLogger, init_args: {save_dir: .}", []),
+    "a strategy": (
+        "trainer: {strategy: {class_path: lightning.pytorch.strategies.DDPStrategy,"
+        " init_args: {static_graph: true}}}",
+        [],
+    ),
+    "a cluster": (
+        "trainer: {plugins: [{class_path: lightning.pytorch.plugins.environments.SLURMEnvironment,"
+        " init_args: {auto_requeue: false}}]}",
+        [],
+    ),
+    "writing in the background": (
+        "trainer: {plugins: [{class_path: lightning.pytorch.plugins.io.AsyncCheckpointIO}]}",
+        [],
+    ),
+    "a profiler": (
+        PROFILER % "filename: p",
+        [],
+    ),
+    "our own callback": (CALLBACK % "lit_delays.training.callbacks.LayerStatistics", []),
+    "one's own callback": (CALLBACK % "mine.Shout, init_args: {times: 3}", ["--allow-import", "mine"]),
+    "one's own logger": (
+        "trainer: {logger: {class_path: mine.OwnLogger, init_args: {save_dir: .}}}",
+        ["--allow-import=mine"],
+    ),
+    "one's own function": (
+        CALLBACK % "lightning.pytorch.callbacks.LambdaCallback, init_args: {on_fit_end: mine.notice}",
+        ["--allow-import=mine"],
+    ),
+    "an alias of a value": ("data: {batch_size: &size 32}\nmodel: {network: {hidden_size: *size}}", []),
+}
+
+
+@pytest.mark.parametrize(("text", "words"), EXTENSIONS.values(), ids=EXTENSIONS)
+def test_an_extension_works_in_the_documented_way(text, words):
+    Path("mine.py").write_text(OWN)
+    assert read([*written(text), *words])["trainer"]["max_epochs"] == 150
+
+
+def test_a_package_of_ones_own_is_refused_until_it_is_allowed(monkeypatch):
+    Path("mine.py").write_text(OWN)
+    words = written(EXTENSIONS["one's own callback"][0])
+    with pytest.raises(InputError, match=r"may not import `mine\.Shout`"):
+        read(words)
+    monkeypatch.setenv(VARIABLE, "other, mine")
+    read(words)
+
+
+def test_a_run_keeps_the_files_of_its_callbacks_and_its_options_serve_another_run(capsys):
+    Path("mine.py").write_text(OWN)
+    text = (
+        "trainer:\n  logger: {class_path: mine.OwnLogger, init_args: {save_dir: own}}\n  callbacks:\n"
+        "  - class_path: mine.Shout\n"
+        "  - class_path: lightning.pytorch.callbacks.ModelCheckpoint\n"
+        "    init_args: {dirpath: more, monitor: train/loss}\n"
+    )
+    main(["fit", *TINY, *written(text), "--allow-import", "mine"])
+    assert "done!" in capsys.readouterr().out
+    run = Path("runs/run")
+    assert list((run / "own").rglob("metrics.csv"))
+    assert list((run / "more").glob("*.ckpt"))
+    saved = yaml.safe_load((run / "config.yaml").read_text())["trainer"]
+    assert saved["logger"]["init_args"]["save_dir"] == "own"
+    assert saved["callbacks"][1]["init_args"]["dirpath"] == "more"
+    assert list(read_table(run / "metrics.csv")) == [0]
+
+    hostile_checkpoint(run / "checkpoints/last.ckpt")
+    with pytest.raises(SystemExit):
+        main(["fit", *TINY, *written(text), "--allow-import", "mine"])
+    assert "last.ckpt must be a whole checkpoint of tensors and plain values" in capsys.readouterr().err
+    assert not Path(MARK).exists()
+
+
+class Payload:
+    def __reduce__(self):
+        return os.system, (f"touch {MARK}",)
+
+
+def hostile_checkpoint(path):
+    torch.save({"state_dict": {}, "epoch": 0, "hyper_parameters": Payload()}, path)
+
+
+@pytest.mark.parametrize("command", ["fit", "test"])
+def test_a_checkpoint_with_code_in_it_is_refused(command, capsys):
+    hostile_checkpoint("hostile.ckpt")
+    with pytest.raises(SystemExit) as stopped:
+        main([command, *TINY, "--ckpt_path=hostile.ckpt"])
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert (
+        "hostile.ckpt must be a whole checkpoint of tensors and plain values; it is damaged, or holds" in line
+    )
+    assert not Path(MARK).exists()
+
+
+def test_the_hostile_checkpoint_would_run_its_code_otherwise():
+    hostile_checkpoint("hostile.ckpt")
+    torch.load("hostile.ckpt", weights_only=False)
+    assert Path(MARK).exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "must be a whole checkpoint"),
+        (b"not a checkpoint", "must be a whole checkpoint"),
+        (pickle.dumps([1, 2], protocol=2), "must be a"),
+    ],
+)
+def test_what_is_no_checkpoint_is_one_sentence(content, sentence, tmp_path):
+    (tmp_path / "x.ckpt").write_bytes(content)
+    with pytest.raises(InputError, match=sentence):
+        load_checkpoint(tmp_path / "x.ckpt")
+
+
+def test_a_checkpoint_of_something_else_is_one_sentence(tmp_path):
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "x.ckpt")
+    with pytest.raises(InputError, match=r"x\.ckpt must be a checkpoint that `fit` wrote\."):
+        load_checkpoint(tmp_path / "x.ckpt")
+
+
+def test_a_checkpoint_cut_short_anywhere_is_one_sentence(tmp_path):
+    torch.save({"state_dict": {"w": torch.arange(100)}, "epoch": 1}, tmp_path / "whole.ckpt")
+    content = (tmp_path / "whole.ckpt").read_bytes()
+    for length in range(0, len(content), 101):
+        (tmp_path / "cut.ckpt").write_bytes(content[:length])
+        with pytest.raises(InputError, match=r"cut\.ckpt must be a"):
+            load_checkpoint(tmp_path / "cut.ckpt")
+
+
+def test_nothing_of_ours_loads_a_checkpoint_in_another_way():
+    loads = [
+        (path.name, {word.arg: getattr(word.value, "value", None) for word in call.keywords})
+        for path in [*(ROOT / "lit_delays").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call)
+        and ast.unparse(call.func).endswith(("torch.load", "load_from_checkpoint", "trainer.test"))
+    ]
+    assert len(loads) >= 3
+    assert all(words.get("weights_only") is True for _, words in loads), loads
