@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Collection
+from pathlib import Path
 
+from lit_delays.data.arrays import SpikeArrays
 from lit_delays.data.sources import Split
 from lit_delays.errors import InputError
 
@@ -22,6 +24,19 @@ def check_own_files(own_files: Collection[Split]) -> None:
     for split in ("train", "test"):
         if split not in own_files:
             raise InputError(f"your own files need `--data.{split}_file`; give the path of an HDF5 file.")
+
+
+def check_classes(arrays: SpikeArrays, names: tuple[str, ...], path: Path) -> None:
+    """A file's classes are those of the training file."""
+    if arrays.class_names and arrays.class_names != names:
+        raise InputError(
+            f"{path}: `extra/keys` must name the classes of the training file,"
+            f" {', '.join(names)}, got {', '.join(arrays.class_names)}."
+        )
+    if (largest := int(arrays.labels.max())) >= len(names):
+        raise InputError(
+            f"{path}: `labels` must be below {len(names)}, the training file's classes, got {largest}."
+        )
 
 
 def require(option: str, value: float, holds: bool, rule: str) -> None:

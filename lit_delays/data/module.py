@@ -12,9 +12,10 @@ from typing_extensions import override
 
 from lit_delays.data.arrays import Ints, SpikeArrays
 from lit_delays.data.augmentations import AugmentConfig, CountBatch, augmented, generator_of
-from lit_delays.data.checks import check_lengths, check_own_files, require
+from lit_delays.data.checks import check_classes, check_lengths, check_own_files, require
 from lit_delays.data.events import Binning, EventBatch, EventBatches
 from lit_delays.data.files import open_spikes
+from lit_delays.data.hashes import sha256_of
 from lit_delays.data.patterns import NUM_CHANNELS, make_patterns
 from lit_delays.data.sources import SOURCES, Split, locate
 from lit_delays.data.spikes import BinningName
@@ -132,6 +133,10 @@ class SpikeData(pl.LightningDataModule):
         names = np.unique(speakers[self._held_out[1]]).tolist()
         return f"held-out speaker{'s' if len(names) > 1 else ''} {', '.join(map(str, names))}"
 
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of the file of every split; the generated patterns have none."""
+        return {} if self.dataset == "patterns" else {s: sha256_of(self._path(s)) for s in self._splits}
+
     @override
     def prepare_data(self) -> None:
         """Check and pack the files, in one process a machine."""
@@ -148,8 +153,13 @@ class SpikeData(pl.LightningDataModule):
 
     @override
     def train_dataloader(self) -> DataLoader[EventBatch]:
-        train = self._open("train")
-        return self._loader(train, self._held_out[0], shuffle=True)
+        loader = self._loader(self._open("train"), self._held_out[0], shuffle=True)
+        if self.trainer is not None:
+            fit = self.trainer.fit_loop  # of a run that goes on: where it is
+            assert isinstance(loader.sampler, EpochSampler)
+            epoch = fit.epoch_progress.current.processed  # type: ignore[attr-defined]
+            loader.sampler.go_on(epoch, fit.batch_idx + 1 if fit.restarting else 0)
+        return loader
 
     @override
     def val_dataloader(self) -> DataLoader[EventBatch]:
@@ -239,18 +249,6 @@ class SpikeData(pl.LightningDataModule):
             else:
                 arrays = open_spikes(self._path(split), self.num_units)
                 if split != "train":
-                    self._check_classes(arrays, self._path(split))
+                    check_classes(arrays, self.class_names, self._path(split))
             self._opened[split] = arrays
         return self._opened[split]
-
-    def _check_classes(self, arrays: SpikeArrays, path: Path) -> None:
-        names = self.class_names
-        if arrays.class_names and arrays.class_names != names:
-            raise InputError(
-                f"{path}: `extra/keys` must name the classes of the training file,"
-                f" {', '.join(names)}, got {', '.join(arrays.class_names)}."
-            )
-        if (largest := int(arrays.labels.max())) >= len(names):
-            raise InputError(
-                f"{path}: `labels` must be below {len(names)}, the training file's classes, got {largest}."
-            )
