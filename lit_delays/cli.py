@@ -29,6 +29,14 @@ OTHERS = {
         "say and draw what a network has learned, from its checkpoint",
         "lit_delays.commands.inspect:inspect",
     ),
+    "export": (
+        "write a trained network as safetensors, NIR, tables of connections or a torch program",
+        "lit_delays.commands.export:export",
+    ),
+    "stream": (
+        "run a trained network step by step on a recording or on events from another program",
+        "lit_delays.commands.stream:stream",
+    ),
     "report": (
         "print a table of finished runs or sweeps, and draw it",
         "lit_delays.experiments.report:report",

@@ -20,7 +20,8 @@ MAY_IMPORT = {
     "tracking": {"writing", "data", "training", "wandb_server"},
     "doctor": {"data", "experiments", "wandb_server"},
     "trust": {"errors"},
-    "commands": {"errors", "data", "snn", "training", "experiments"},
+    "deployed": {"errors", "snn"},
+    "commands": {"errors", "data", "snn", "training", "experiments", "deployed"},
     "provenance": {"errors", "writing", "data"},
     "starting": {"errors", "training", "provenance", "trust"},
     "lightning_cli": {

@@ -3,7 +3,7 @@
 Shape letters: T steps, B samples, C classes.
 """
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import lightning.pytorch as pl
 import torch
@@ -16,6 +16,8 @@ from typing_extensions import override
 from lit_delays.snn.decisions import class_scores
 from lit_delays.snn.network import DelaySNN, NetworkConfig
 from lit_delays.training.optimizer import OptimizerConfig, make_optimizer, schedule_optimizer
+
+INTERFACE = "interface"  # in a checkpoint: what the inputs and the answers of its network mean
 
 # so that checkpoints made without the command line load with weights_only=True
 torch.serialization.add_safe_globals([NetworkConfig, OptimizerConfig])
@@ -134,6 +136,14 @@ class DelayClassifier(pl.LightningModule):
                 self.log(f"lr/{group['name']}", group["lr"])
             if group["name"] == "weights":
                 self.log("beta1", group["betas"][0])
+
+    @override
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the names of the classes and how channels are merged: the network is of no use without."""
+        data = getattr(self.trainer, "datamodule", None)
+        if data is not None:
+            names, merged = list(data.class_names), data.binning.channels_per_bin
+            checkpoint[INTERFACE] = {"class_names": names, "channels_per_bin": merged}
 
     @override
     def optimizer_step(self, *args: object, **kwargs: object) -> None:

@@ -1,0 +1,71 @@
+"""``python -m lit_delays export``: a trained network in a form that other programs run."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from lit_delays.commands.models import open_model
+from lit_delays.deployed.network import DeployedSNN
+from lit_delays.errors import InputError
+from lit_delays.experiments.arguments import Arguments
+from lit_delays.experiments.results import FILE_NAME, Result
+from lit_delays.training.runs import best_checkpoint
+
+FORMATS = ("safetensors", "nir", "connections", "torch")
+OPTIONAL = ("safetensors", "nir")  # formats whose package, of the same name, not everybody has
+
+
+def export(args: list[str]) -> None:
+    """Write a trained network as it ships: whole delays, batch norm folded into the weights.
+
+    safetensors: a folder to publish, which lit_delays reads back. nir: a graph in the Neuromorphic
+    Intermediate Representation, with a branch for every distinct delay. connections: a table of synapses
+    (pre, post, weight, delay) for simulators such as Brian2, as .npz. torch: a program of torch.export.
+    """
+    parser = Arguments(prog="lit_delays export", description=export.__doc__)
+    parser.add_argument("model", type=Path, help="checkpoint of a run, or a folder that export wrote")
+    parser.add_argument("--format", choices=FORMATS, default="safetensors", help="default: safetensors")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="new file; safetensors: new folder")
+    parser.add_argument(
+        "--precision",
+        choices=["float32", "float64"],
+        default="float32",
+        help="of weights and biases; default: float32",
+    )
+    parser.add_argument(
+        "--num-steps", type=int, default=100, metavar="T", help="torch: time steps of a clip; default: 100"
+    )
+    options = parser.parse_args(args)
+    if options.format in OPTIONAL and find_spec(options.format) is None:
+        raise InputError(f"--format {options.format} needs a package: pip install {options.format}.")
+    network = open_model(options.model, options.precision)
+    _write(network, options.format, options.output, options.num_steps, _facts(options.model))
+    print(options.output)
+
+
+def _write(network: DeployedSNN, form: str, path: Path, num_steps: int, facts: tuple[str, ...]) -> None:
+    match form:
+        case "safetensors":
+            from lit_delays.deployed import folder
+
+            folder.save(network, path, facts)
+        case "nir":
+            from lit_delays.deployed import nir_graph
+
+            nir_graph.save(network, path)
+        case "connections":
+            from lit_delays.deployed import connections
+
+            connections.save(network, path)
+        case "torch":
+            from lit_delays.deployed import program
+
+            print(f"tracing {num_steps} time steps: this takes a minute ...", flush=True)
+            program.save(network, path, num_steps)
+
+
+def _facts(model: Path) -> tuple[str, ...]:
+    """What the model card says of the run that the checkpoint is the result of."""
+    run_dir = model.resolve().parent.parent
+    if model.resolve() != best_checkpoint(run_dir) or not (run_dir / FILE_NAME).exists():
+        return ()
+    return (f"Its run: {Result.load(run_dir)}.",)
