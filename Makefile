@@ -29,6 +29,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	$(BIN)/pip install --quiet --no-deps sweeps==0.3.0  # tests read its schema; it would take NumPy back to 1
+	$(BIN)/pip install --quiet --no-deps neurobench==2.3.0  # tests count with its own code; it would bring tonic
 	@touch $@
 
 clean:

@@ -29,4 +29,3 @@ def open_model(path: Path, precision: Precision = "float32") -> DeployedSNN:
 
     trained = load_checkpoint(path)
     return deploy(trained.network.to(dtype), trained.class_names, trained.channels_per_bin)
-

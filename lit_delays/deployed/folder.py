@@ -112,14 +112,15 @@ tags:
 
 # {name}
 
-A spiking network with a delay on every synapse (Hammouamri et al., 2023, https://arxiv.org/abs/2306.17670), as it
-ships: delays are whole time steps of {time_step:g} ms, batch norm is folded into the weights and a bias.
+A spiking network with a delay on every synapse (Hammouamri et al., 2023,
+https://arxiv.org/abs/2306.17670), as it ships: delays are whole time steps of
+{time_step:g} ms, batch norm is folded into the weights and a bias.
 {facts}
 | layer | size | synapses | delays (steps) |
 |---|---|---|---|
 {rows}
 
-- Input: spike counts of {inputs} channels per time step; each merges {channels} neighbouring channels of a recording.
+- Input: spike counts of {inputs} channels per time step. A channel merges {channels} of a recording.
 - Answer: `{decision}` of the readout over time. Classes: {classes}.
 
 ```python

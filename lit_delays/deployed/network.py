@@ -115,6 +115,12 @@ class DeployedSNN(nn.Module):
         tau = self.config.synapse_tau
         return spikes if tau is None else synaptic_filter_scan(spikes, tau)
 
+    def heard(self, counts: Tensor) -> list[Tensor]:
+        """Input of every layer, each ``(T, B, I)``, the counts first: what operations are counted by."""
+        inputs = [counts]
+        self(counts, watch=lambda _, spikes: inputs.append(self.transmit(spikes)))
+        return inputs
+
     def scores(self, counts: Tensor) -> Tensor:
         """Score of every class, shape ``(B, C)``, for counts ``(T, B, I)``; the largest is the answer."""
         return class_scores(self(counts), self.config.decision)
@@ -130,9 +136,7 @@ class DeployedSNN(nn.Module):
 
 
 @torch.no_grad()
-def deploy(
-    network: DelaySNN, class_names: tuple[str, ...] = (), channels_per_bin: int = 1
-) -> DeployedSNN:
+def deploy(network: DelaySNN, class_names: tuple[str, ...] = (), channels_per_bin: int = 1) -> DeployedSNN:
     """Round the delays, fold the norms, drop what only training needs.
 
     Folded in double precision, then rounded once to the network's own.
@@ -187,7 +191,9 @@ def check_numbers(network: DeployedSNN) -> None:
     """
     for name, layer in network.named_layers().items():
         if not (layer.weight.isfinite().all() and layer.bias.isfinite().all()):
-            raise InputError(f"the weights of {name} are not all numbers; take the checkpoint of an earlier epoch.")
+            raise InputError(
+                f"the weights of {name} are not all numbers; take the checkpoint of an earlier epoch."
+            )
         if layer.delay.min() < 0 or layer.delay.max() >= layer.max_delay:
             raise InputError(
                 f"the delays of {name} must be in [0, {layer.max_delay - 1}] time steps,"

@@ -1,18 +1,19 @@
-r"""A deployed network as a graph in the Neuromorphic Intermediate Representation (NIR), and one way to run it.
+r"""A deployed network as a graph in the Neuromorphic Intermediate Representation (NIR), and a way to run it.
 
 NIR has one delay a channel, not one a synapse. So each layer becomes a branch for every distinct delay d,
 ``Delay(d)`` then ``Linear`` with the weights of the synapses that have it, and all branches end in the same
 neurons, where NIR adds them. A delay of 0 needs no node. The bias sits in the first branch, an ``Affine``.
 
-NIR's neuron :math:`\tau \dot v = -v + R I`, with an Euler step of dt, is ours for :math:`\tau = dt / leak` and
-:math:`R = 1 / leak`. Times are in seconds. NIR's text says that a neuron spikes *above* its threshold; ours
-do at it.
+NIR's neuron :math:`\tau \dot v = -v + R I`, with an Euler step of dt, is ours for :math:`\tau = dt / leak`
+and :math:`R = 1 / leak`. Times are in seconds. NIR's text says that a neuron spikes *above* its threshold;
+ours do at it.
 
 Source:
     Pedersen et al. (2024), https://arxiv.org/abs/2311.14641.
 """
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ Nodes = dict[str, nir.NIRNode]
 
 
 def to_nir(network: DeployedSNN) -> nir.NIRGraph:
-    """The graph; its metadata hold ``dt`` in seconds and, as JSON in ``about``, all that NIR has no place for.
+    """The graph; its metadata hold ``dt`` in s and, as JSON in ``about``, all that NIR has no place for.
 
     Raises:
         InputError: If the neurons are not leaky integrate-and-fire, or a synaptic filter lies between them.
@@ -46,7 +47,7 @@ def to_nir(network: DeployedSNN) -> nir.NIRGraph:
         for branch in _branches(name, layer, dt):
             nodes |= branch
             path = [before, *branch, name]
-            edges += zip(path[:-1], path[1:], strict=True)
+            edges += pairwise(path)
         before = name
     nodes["output"] = nir.Output(output_type={"output": np.array([network.config.num_classes])})
     edges.append((before, "output"))
@@ -106,7 +107,9 @@ def run(graph: nir.NIRGraph, counts: Array) -> dict[str, Array]:
         Output of every population and of ``output``, each ``(T', N)``, T' being the steps of the readout.
     """
     dt = float(graph.metadata["dt"])
-    lasts = {name: int(node.metadata["extra_steps"]) for name, node in graph.nodes.items() if _is_neuron(node)}
+    lasts = {
+        name: int(node.metadata["extra_steps"]) for name, node in graph.nodes.items() if _is_neuron(node)
+    }
     num_steps = len(counts) + max(lasts.values())
     made: dict[str, Array] = {"input": np.pad(counts, ((0, num_steps - len(counts)), (0, 0)))}
     while len(made) < len(graph.nodes):

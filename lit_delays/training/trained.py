@@ -11,6 +11,8 @@ from lit_delays.errors import InputError
 from lit_delays.snn.network import DelaySNN, NetworkConfig
 from lit_delays.training.classifier import INTERFACE
 
+# what torch.load and a network say to what is not theirs
+DAMAGE = (UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, AttributeError, ValueError)
 PREFIX = "network."  # of the network's tensors in a DelayClassifier
 
 
@@ -44,9 +46,10 @@ def load_checkpoint(path: str | Path) -> Trained:
         saved = torch.load(path, weights_only=True, map_location="cpu")
         network = DelaySNN(_network_config(saved["hyper_parameters"]["network"]))
         network.load_state_dict(_tensors(saved["state_dict"]))
-    except (UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, AttributeError, ValueError) as error:
+    except DAMAGE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path} must be a whole checkpoint of lit_delays; what is wrong: {reason}") from error
+        message = f"{path} must be a whole checkpoint of lit_delays; what is wrong: {reason}"
+        raise InputError(message) from error
     interface = saved.get(INTERFACE, {})
     names = tuple(interface.get("class_names", ()))
     return Trained(network.eval(), names, int(interface.get("channels_per_bin", 1)))
