@@ -25,10 +25,9 @@ def main() -> None:
     network = deploy(DelaySNN(read_config(options.config)))
     rng = np.random.default_rng(0)
     counts = (rng.random((options.num_steps, network.config.num_inputs)) < options.input_rate).astype(float)
-    stream, firing = StreamingDelaySNN(network), []
+    stream = StreamingDelaySNN(network)
     started = time.perf_counter()
-    for count in counts:
-        firing.append(stream.step(count).spikes)
+    firing = [stream.step(count).spikes for count in counts]
     seconds = time.perf_counter() - started
     result = {
         "steps_per_second": options.num_steps / seconds,
