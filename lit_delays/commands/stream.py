@@ -72,10 +72,13 @@ def follow(network: DeployedSNN, counts: Iterable[Array]) -> None:
 
 def _timed(running: StreamingDelaySNN, counts: Iterable[Array]) -> Iterator[tuple[bool, float, Array]]:
     """Scores after every step, whether it had input, and the seconds that it took to compute."""
+    started = None
     for count in counts:
         started = time.perf_counter()
         scores = running.step(count).scores
         yield True, time.perf_counter() - started, scores
+    if started is None:  # nothing to finish
+        return
     started = time.perf_counter()
     for step in running.finish():
         yield False, time.perf_counter() - started, step.scores

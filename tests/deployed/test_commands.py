@@ -63,14 +63,17 @@ def test_an_exported_checkpoint_answers_as_the_trained_network(checkpoint, count
 
 
 def test_a_stream_prints_the_running_answer(checkpoint, counts, capsys, monkeypatch):
-    step, channel = np.nonzero(counts[:, 0].numpy())
+    clip = (counts[:, :1] > 0).float()
+    step, channel = np.nonzero(clip[:, 0].numpy())
+    last_step = int(step.max())
     lines = [f"{0.5 + 0.01 * at} {unit}\n" for at, unit in zip(step, channel, strict=True)]
     monkeypatch.setattr("sys.stdin", io.StringIO("".join(lines)))
     main(["stream", str(checkpoint), "-"])
     *changes, last = capsys.readouterr().out.splitlines()
     assert changes[0].startswith("     0 ms  pattern ")
-    settled = re.search(r"answer: (pattern \d) \(\d+%\), settled at (\d+) ms; input ended at 400 ms", last)
-    answer = int(deploy(load_checkpoint(checkpoint).network).scores((counts[:, :1] > 0).float()).argmax())
+    settled = re.search(r"answer: (pattern \d) \(\d+%\), settled at (\d+) ms; input ended at (\d+) ms", last)
+    assert int(settled[3]) == 10 * (last_step + 1)
+    answer = int(deploy(load_checkpoint(checkpoint).network).scores(clip[: last_step + 1]).argmax())
     assert settled[1] == f"pattern {answer}"
     assert changes[-1].startswith(f"{settled[2]:>6} ms  {settled[1]}  ")
 
