@@ -161,7 +161,7 @@ def _footprint(layer: DeployedLayer) -> Footprint:
     return Footprint(
         num_synapses=num_synapses,
         fan_in=int(exists.sum(dim=(1, 2)).max()),
-        num_delays=len(delays.unique()),
+        num_delays=len(set(delays.tolist())),
         longest_delay=longest,
         weight_bytes=(num_synapses + len(layer.bias)) * width,
         delay_bytes=num_synapses * BYTES_PER_DELAY if longest else 0,

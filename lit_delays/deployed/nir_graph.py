@@ -132,9 +132,9 @@ def _output(node: nir.NIRNode, x: Array, dt: float) -> Array:
         case nir.Output():
             return x
         case nir.Linear():
-            return x @ node.weight.T
+            return np.asarray(x @ node.weight.T)
         case nir.Affine():
-            return x @ node.weight.T + node.bias
+            return np.asarray(x @ node.weight.T + node.bias)
         case nir.Delay():
             return _delayed(x, np.rint(node.delay / dt).astype(int))
         case nir.LIF() | nir.LI():

@@ -88,7 +88,9 @@ def to_program(network: DeployedSNN, num_steps: int) -> ExportedProgram:
     """
     if num_steps < 1:
         raise InputError(f"`--num-steps` must be at least 1, got {num_steps}.")
-    example = torch.zeros(num_steps, 2, network.config.num_inputs, dtype=network.layers[0].bias.dtype)
+    example = torch.zeros(
+        num_steps, 2, network.config.num_inputs, dtype=network.named_layers()["readout"].bias.dtype
+    )
     return torch.export.export(
         UnrolledSNN(network).eval(), (example,), dynamic_shapes=({1: Dim("batch", min=1)},), strict=False
     )

@@ -159,7 +159,7 @@ class _Layer:
         self.v_mem = current + self.keep * self.v_mem
         if not fires:
             return self.v_mem
-        fired = self.v_mem >= self.v_threshold
+        fired: Array = self.v_mem >= self.v_threshold
         self.v_mem[fired] = 0
         return fired.astype(current.dtype)
 
