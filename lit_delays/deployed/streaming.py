@@ -166,4 +166,4 @@ class _Layer:
 
 def _softmax(x: Array) -> Array:
     exponential: Array = np.exp(x - x.max())
-    return exponential / exponential.sum()
+    return np.asarray(exponential / exponential.sum())
