@@ -25,7 +25,7 @@ def open_model(path: Path, precision: Precision = "float32") -> DeployedSNN:
         from lit_delays.deployed.folder import load
 
         return load(path).to(dtype)
-    from lit_delays.training.trained import load_checkpoint  # imports Lightning
+    from lit_delays.training.loading import load_network  # imports Lightning
 
-    trained = load_checkpoint(path)
+    trained = load_network(path)
     return deploy(trained.network.to(dtype), trained.class_names, trained.channels_per_bin)

@@ -7,7 +7,7 @@ import torch
 
 from lit_delays.errors import InputError
 from lit_delays.snn.network import DelaySNN, NetworkConfig
-from lit_delays.training.classifier import DelayClassifier
+from lit_delays.training.classifier import INTERFACE, DelayClassifier
 
 PREFIX = "network."  # of the network's tensors in the checkpoint of a classifier
 
@@ -18,10 +18,14 @@ class Trained(NamedTuple):
     Attributes:
         network: In evaluation: the one that ships.
         epoch: Epochs that it was trained for.
+        class_names: Names by label; empty where the checkpoint does not know them.
+        channels_per_bin: Neighbouring channels of the data that one input merges; 1 where it is not known.
     """
 
     network: DelaySNN
     epoch: int
+    class_names: tuple[str, ...] = ()
+    channels_per_bin: int = 1
 
 
 def load_network(checkpoint: Path) -> Trained:
@@ -45,4 +49,6 @@ def load_network(checkpoint: Path) -> Trained:
             f"{checkpoint} is no checkpoint of lit_delays ({type(error).__name__}); give one that `fit` has"
             f" written for a {DelayClassifier.__name__}, such as runs/NAME/checkpoints/best.ckpt."
         ) from error
-    return Trained(network.eval(), saved["epoch"] + 1)
+    interface = saved.get(INTERFACE, {})
+    names, merged = interface.get("class_names", ()), interface.get("channels_per_bin", 1)
+    return Trained(network.eval(), saved["epoch"] + 1, tuple(names), int(merged))

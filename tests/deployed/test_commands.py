@@ -13,8 +13,8 @@ from lit_delays.data.module import SpikeData
 from lit_delays.deployed import folder
 from lit_delays.deployed.network import deploy
 from lit_delays.snn.network import NetworkConfig
-from lit_delays.training.trained import load_checkpoint
 from lit_delays.training.classifier import DelayClassifier
+from lit_delays.training.loading import load_network
 
 from .conftest import SIZES, train_a_little
 
@@ -46,7 +46,7 @@ def mistake(capsys, *args):
 
 
 def test_a_checkpoint_knows_its_classes(checkpoint):
-    trained = load_checkpoint(checkpoint)
+    trained = load_network(checkpoint)
     assert trained.class_names == tuple(f"pattern {label}" for label in range(10))
     assert trained.channels_per_bin == 1
 
@@ -54,7 +54,7 @@ def test_a_checkpoint_knows_its_classes(checkpoint):
 def test_an_exported_checkpoint_answers_as_the_trained_network(checkpoint, counts, capsys):
     main(["export", str(checkpoint), "-o", "net"])
     assert capsys.readouterr().out == "net\n"
-    loaded, trained = folder.load("net"), load_checkpoint(checkpoint)
+    loaded, trained = folder.load("net"), load_network(checkpoint)
     assert torch.equal(loaded.scores(counts.float()), deploy(trained.network).scores(counts.float()))
     assert loaded.class_names == trained.class_names
     main(["export", "net", "--format", "connections", "--precision", "float64", "-o", "net.npz"])
@@ -73,7 +73,7 @@ def test_a_stream_prints_the_running_answer(checkpoint, counts, capsys, monkeypa
     assert changes[0].startswith("     0 ms  pattern ")
     settled = re.search(r"answer: (pattern \d) \(\d+%\), settled at (\d+) ms; input ended at (\d+) ms", last)
     assert int(settled[3]) == 10 * (last_step + 1)
-    answer = int(deploy(load_checkpoint(checkpoint).network).scores(clip[: last_step + 1]).argmax())
+    answer = int(deploy(load_network(checkpoint).network).scores(clip[: last_step + 1]).argmax())
     assert settled[1] == f"pattern {answer}"
     assert changes[-1].startswith(f"{settled[2]:>6} ms  {settled[1]}  ")
 
@@ -97,9 +97,9 @@ def test_a_checkpoint_of_something_else_is_named(tmp_path, capsys):
     torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
     for name in ("text", "other"):
         line = mistake(capsys, "export", f"{name}.ckpt", "-o", "net")
-        assert line.startswith(f"{name}.ckpt must be a whole checkpoint of lit_delays; what is wrong: ")
+        assert line.startswith(f"{name}.ckpt is no checkpoint of lit_delays (")
     line = mistake(capsys, "export", "no.ckpt", "-o", "net")
-    assert line == "no checkpoint at no.ckpt; give checkpoints/best.ckpt of a run's folder."
+    assert line == "no checkpoint at no.ckpt; give one, or the folder of a run that has trained."
     assert {path.name for path in tmp_path.iterdir()} == {"text.ckpt", "other.ckpt"}
 
 

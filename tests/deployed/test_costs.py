@@ -2,7 +2,6 @@ import pytest
 import torch
 from torch import nn
 
-from lit_delays.deployed.chips import CHIPS, Chip, misfits
 from lit_delays.deployed.costs import Activity, SynapticOperations, footprints
 from lit_delays.deployed.network import deploy
 
@@ -86,11 +85,3 @@ def test_a_network_without_delays_takes_no_memory_for_them():
     parameters = sum(parameter.numel() * parameter.element_size() for parameter in linear.parameters())
     memory = footprints(network)["hidden1"]
     assert (memory.weight_bytes, memory.delay_bytes) == (parameters, 0)
-
-
-def test_a_chip_with_shorter_delays_is_named():
-    network = deploy(train_a_little(num_hidden_layers=1))
-    network.layers[1].delay.fill_(2)
-    sentences = misfits(network, Chip("Small", longest_delay=5, weight_bits=8, source=""))
-    assert sentences == ["hidden1 has delays up to 10 steps, Small holds 5"]
-    assert all(chip.source for chip in CHIPS)
