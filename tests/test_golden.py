@@ -46,7 +46,7 @@ def _neurons(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     if request.param == "plain":
         monkeypatch.setattr(neurons, "lif_scan", neurons.lif)
         monkeypatch.setattr(neurons, "leaky_integral_scan", neurons.leaky_integral)
-        monkeypatch.setattr(network_module, "fits", lambda norm, current: False)
+        monkeypatch.setattr(network_module, "fits", lambda *_: False)
         monkeypatch.setattr(network_module, "synaptic_filter_scan", neurons.synaptic_filter)
 
 

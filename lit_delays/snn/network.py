@@ -196,7 +196,7 @@ class Block(nn.Module):
     def spikes(self, x: Tensor) -> Tensor:
         """Output of the neurons, shape ``(T', B, N)``, for input ``(T, B, I)``."""
         current, neuron = self.delays(x), self.neuron
-        if neuron.kind in ("lif", "plif") and fits(self.norm, current):
+        if fits(self.norm, neuron, current):
             return normed_lif_scan(current, self.norm, neuron.leak, neuron.v_threshold, neuron.surrogate)
         normed = self.norm(current.flatten(0, 1))  # over time and batch; flat, so that SyncBatchNorm fits
         spikes: Tensor = neuron(normed.view_as(current))

@@ -13,21 +13,28 @@ gradient is
 where long bars are means over time and batch. Shape letters: T steps, B samples, N neurons; (T, B, N).
 """
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lit_delays.snn.eager import uncompiled
+from lit_delays.snn.neurons import Neuron
 from lit_delays.snn.scan import grad_leak, lif_backward
 from lit_delays.snn.surrogates import Surrogate
 
 
-def fits(norm: nn.Module, current: Tensor) -> bool:
+def fits(norm: nn.Module, neuron: Neuron, current: Tensor) -> bool:
     """Whether :func:`normed_lif_scan` can stand in for norm and neurons; a GPU has faster kernels of each."""
     return (
         type(norm) is nn.BatchNorm1d
         and norm.training
+        and norm.affine
+        and norm.track_running_stats
+        and norm.momentum is not None  # else it averages over all batches
+        and neuron.kind in ("lif", "plif")
+        and math.isfinite(neuron.v_threshold)
         and current.device.type == "cpu"
         and current.dtype == norm.weight.dtype
         and current[..., 0].numel() > 1  # one value has no variance: the norm says so itself
@@ -57,8 +64,10 @@ def normed_lif_scan(
         tensor([0., 1., 0., 0.])
     """
     current = current.contiguous()
+    assert norm.num_batches_tracked is not None
+    assert norm.momentum is not None
     with torch.no_grad():
-        norm.num_batches_tracked += 1  # type: ignore[operator]
+        norm.num_batches_tracked += 1
         mean, variance = torch.batch_norm_update_stats(
             current.detach().flatten(0, 1), norm.running_mean, norm.running_var, norm.momentum
         )
@@ -94,11 +103,12 @@ class _NormedLif(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         current, mean, deviation, scale, shift = ctx.saved_tensors
-        v_mem = _voltage(current, scale, shift, *ctx.constants[:2])
+        keep, v_threshold, surrogate = ctx.constants
+        v_mem = _voltage(current, scale, shift, keep, v_threshold)
         learns_leak = ctx.needs_input_grad[5]
         place = torch.empty_like(v_mem) if learns_leak else v_mem
-        grad = lif_backward(grad, v_mem, *ctx.constants, out=place)
-        leak = grad_leak(grad, v_mem, ctx.constants[1]) if learns_leak else None
+        grad = lif_backward(grad, v_mem, keep, v_threshold, surrogate, out=place)
+        leak = grad_leak(grad, v_mem, v_threshold) if learns_leak else None
         gain, bias = _norm_backward(grad, current, mean, deviation, scale)
         return grad, gain, bias, None, None, leak, None, None
 

@@ -129,7 +129,7 @@ class _LeakyIntegral(torch.autograd.Function):
         result, later = torch.empty_like(grad), torch.zeros_like(grad[0])
         for t in range(len(grad) - 1, -1, -1):
             later = torch.add(grad[t], later, alpha=ctx.keep, out=result[t])
-        leak = grad_leak(result, *ctx.saved_tensors, math.inf) if ctx.needs_input_grad[1] else None
+        leak = grad_leak(result, ctx.saved_tensors[0], math.inf) if ctx.needs_input_grad[1] else None
         return result, leak
 
 

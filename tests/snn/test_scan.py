@@ -98,13 +98,24 @@ def test_norm_and_neurons_as_one_are_the_two(name: SurrogateName, layout: tuple[
         torch.testing.assert_close(mine, theirs)
 
 
+def lif_neuron(v_threshold: float = 1.0) -> neurons.Neuron:
+    return neurons.Neuron("lif", tau=2.0, v_threshold=v_threshold, surrogate=make_surrogate("atan", 2.0))
+
+
 def test_norms_that_are_not_the_plain_one_in_training_stay_apart() -> None:
-    x, norm = torch.randn(4, 3, 2), nn.BatchNorm1d(2)
-    assert fits(norm, x)
-    assert not fits(nn.SyncBatchNorm(2), x)
-    assert not fits(norm, x.bfloat16())  # autocast
-    assert not fits(norm, x[:1, :1])
-    assert not fits(norm.eval(), x)
+    x, norm, neuron = torch.randn(4, 3, 2), nn.BatchNorm1d(2), lif_neuron()
+    assert fits(norm, neuron, x)
+    assert not fits(nn.SyncBatchNorm(2), neuron, x)
+    assert not fits(nn.BatchNorm1d(2, affine=False), neuron, x)
+    assert not fits(nn.BatchNorm1d(2, track_running_stats=False), neuron, x)
+    assert not fits(nn.BatchNorm1d(2, momentum=None), neuron, x)
+    assert not fits(norm, neuron, x.bfloat16())  # autocast
+    assert not fits(norm, neuron, x[:1, :1])
+    assert not fits(norm.eval(), neuron, x)
+
+
+def test_neurons_that_never_fire_stay_apart_from_their_norm() -> None:
+    assert not fits(nn.BatchNorm1d(2), lif_neuron(float("inf")), torch.randn(4, 3, 2))
 
 
 def test_currents_in_any_layout_give_the_same_spikes() -> None:
