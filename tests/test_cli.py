@@ -3,9 +3,11 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -80,10 +82,20 @@ def table(path):
         return list(csv.DictReader(file))
 
 
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory):
+    root = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        patch.setenv("LIT_DELAYS_CACHE", str(root / "cache"))
+        main(["fit", *QUICK, *TINY, "--name", "run"])
+    return root / "runs/run"
+
+
 @pytest.fixture
-def trained(tmp_path):
-    main(["fit", *QUICK, *TINY, "--name", "run"])
-    return tmp_path / "runs/run"
+def trained(trained_once, tmp_path):
+    """A finished run that a test may go on with: a copy."""
+    return Path(shutil.copytree(trained_once, tmp_path / "runs/run"))
 
 
 def test_fit_leaves_everything_of_a_run_in_its_folder(trained, capsys):

@@ -28,8 +28,7 @@ CUTS = int(os.environ.get("LIT_DELAYS_CUTS", "0"))  # random cuts of real proces
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.delenv("LIT_DELAYS_DEBUG", raising=False)
-    monkeypatch.setattr(lightning_cli, "draw_learning", lambda *_: None)
-    monkeypatch.setattr(lightning_cli, "draw_delays", lambda *_: None)
+    monkeypatch.setattr(lightning_cli, "draw_run", lambda *_: [])
 
 
 def fit(root, *words):
@@ -45,8 +44,7 @@ def fit(root, *words):
 def uncut(tmp_path_factory):
     root = tmp_path_factory.mktemp("uncut")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lightning_cli, "draw_learning", lambda *_: None)
-        patch.setattr(lightning_cli, "draw_delays", lambda *_: None)
+        patch.setattr(lightning_cli, "draw_run", lambda *_: [])
         assert fit(root) == 0
     return root / "run"
 

@@ -153,14 +153,14 @@ def test_a_dry_run_prints_the_lines_and_leaves_nothing(sweep_file, tmp_path, cap
 
 
 def test_a_full_disk_is_one_line_before_anything_runs(sweep_file, tmp_path, monkeypatch, capsys):
-    def full(path, text):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr("lit_delays.writing.os.fsync", full)
     with pytest.raises(SystemExit) as stopped:
         main(["sweep", str(sweep_file)])
     assert stopped.value.code == 2
-    assert "No space left on device: 'runs/tiny/manifest" in capsys.readouterr().err
+    assert "cannot write runs/tiny/manifest.jsonl: No space left on device." in capsys.readouterr().err
     assert not [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
 
 

@@ -66,14 +66,16 @@ class Runner:
         """Make all runs; returns those that failed."""
         waiting = [run for run in runs if not run.is_done(self.folder)]
         self.progress.update(self.total, total=len(runs), completed=len(runs) - len(waiting))
-        with self.progress, _signals_as_exit():
+        with self.progress, _signals() as heard:
             try:
-                while waiting or self.children:
+                while (waiting or self.children) and not heard:
                     waiting = [run for run in waiting if not self.take(run)]
                     time.sleep(POLL_SECONDS)
                     self._look_after_children()
             finally:
                 self._stop()
+        if heard:
+            sys.exit(130 if heard[0] == signal.SIGINT else 143)
         return self.failed
 
     def take(self, run: Run) -> bool:
@@ -171,16 +173,20 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
 
 
 @contextmanager
-def _signals_as_exit() -> Iterator[None]:
-    """Let signals unwind the stack, so that the children are stopped; SLURM's SIGUSR1 is one to stop."""
+def _signals() -> Iterator[list[int]]:
+    """The signals that asked to stop, SLURM's SIGUSR1 among them.
 
-    def leave(number: int, frame: FrameType | None) -> None:
-        sys.exit(130 if number == signal.SIGINT else 143)
+    They are noted, not raised: a run that is just being started must not be forgotten.
+    """
+    heard: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        heard.append(number)
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-    before = {number: signal.signal(number, leave) for number in numbers}
+    before = {number: signal.signal(number, note) for number in numbers}
     try:
-        yield
+        yield heard
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
