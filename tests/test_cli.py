@@ -21,7 +21,7 @@ from lit_delays.cli import COMMANDS, main
 from .conftest import ROOT
 
 QUICK = ["--config", str(ROOT / "configs/quickstart.yaml"), "--trainer.accelerator", "cpu"]
-TINY = ["--model.network.hidden_size", "8", "--data.batch_size", "16", "--trainer.max_epochs", "2"]
+TINY = ["--model.network.hidden_size", "8", "--data.batch_size", "90", "--trainer.max_epochs", "2"]
 
 
 def files(tmp_path, **changes):
