@@ -6,16 +6,18 @@ Written in real numbers it is a bilinear algorithm,
 .. math:: y = A \,\bigl( (D\,x) \odot (G\,\kappa) \bigr),
 
 with constant matrices and about 1.5 n products per synapse, where the direct sum needs T K. A complex product
-:math:`(a + ib)(c + id)` takes three real ones: :math:`p_1 = ac,\; p_2 = bd,\; p_3 = (a + b)(c + d)` give
-:math:`p_1 - p_2 + i\,(p_3 - p_1 - p_2)`. So D and G have the rows :math:`a, b, a + b` of every frequency, and
-A turns :math:`p_1, p_2, p_3` back into time.
+takes three real ones: with :math:`p_0 = -d\,(a + b),\; p_1 = (c + d)\,a,\; p_2 = (d - c)\,b` the product
+:math:`(a + ib)(c + id)` has the real part :math:`p_0 + p_1` and the imaginary part :math:`-(p_0 + p_2)`.
+So D has the rows :math:`a + b, a, b` of every frequency, and the transpose of A has the same three.
 
-Even frequencies repeat after half a circle, odd ones repeat with the other sign. The two groups therefore see
-the sum and the difference of the two halves (:func:`_fold`), and every matrix is half as wide.
+Waves are symmetric (:func:`_fold`). Even frequencies repeat after half a circle, odd ones repeat with the
+other sign: the two groups see the sum and the difference of the two halves. Mirrored on its half circle, a
+wave is itself or its own negative: even cosines and odd sines see the sum of a half and its mirror image,
+even sines and odd cosines the difference. Every matrix spans a quarter of the circle.
 All gradients are the same sum with transposed matrices.
 
-Shape letters: T input steps, T' output steps, B samples, I inputs, O outputs, K lags, h half a circle,
-r rows of a group, about 1.5 h.
+Shape letters: T input steps, T' output steps, B samples, I inputs, O outputs, K lags, f frequencies of a
+group, q steps of a quarter.
 """
 
 from collections.abc import Callable
@@ -24,7 +26,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from lit_delays.snn.scratch import scratch
 
@@ -35,11 +36,12 @@ FOLDED = 64  # samples folded at once: few enough for the processor's cache
 
 
 class Matrices(NamedTuple):
-    """The constants of one size: D ``(2, r, h)``, G ``(2 r, K)`` and A ``(2, h, r)``, cut to what is used."""
+    """The constants of one size, cut to what is used: D and A by group and symmetry, and G."""
 
-    inputs: Tensor
-    kernel: Tensor
-    outputs: Tensor
+    inputs: Tensor  # (2, 2, f, q)
+    kernel: Tensor  # (6 f, K)
+    outputs: Tensor  # (2, 2, q, f)
+    half: int  # h, steps of half the circle
 
 
 def circle(num_inputs: int, num_lags: int) -> int:
@@ -53,28 +55,31 @@ def matrices(
 ) -> Matrices:
     """Make the constants for T inputs, K lags and T' outputs; in float64, then rounded once."""
     n = circle(num_inputs, num_lags)
-    half = n // 2
+    half, quarter = n // 2, n // 4 + 1
+    frequency = torch.arange(2 * quarter).view(quarter, 2).T  # even ones, odd ones
+    share = torch.where(frequency % half == 0, 1.0, 2.0).double()[..., None] / n  # most have a conjugate twin
 
-    def pair(synthesis: bool, steps: int) -> Tensor:
-        groups = [_waves(n, group, steps, synthesis) for group in (0, 1)]
-        return pad_sequence(groups, batch_first=True)  # the smaller group gets a row of zeros
+    cos, sin = _waves(n, frequency, min(num_inputs, half, quarter))
+    inputs = _by_symmetry(cos, -sin)
+    cos, sin = _waves(n, frequency, min(num_steps, half, quarter))
+    outputs = _by_symmetry(share * cos, share * sin).mT
+    cos, sin = _waves(n, frequency, num_lags)
+    kernel = torch.cat([sin[:, None], _by_symmetry(cos - sin, -cos - sin)], dim=1)
+    made = inputs, kernel.transpose(1, 2).flatten(0, 2), outputs
+    inputs, kernel, outputs = (matrix.to(device, dtype).contiguous() for matrix in made)
+    return Matrices(inputs, kernel, outputs, half)
 
-    inputs, outputs = pair(False, min(num_inputs, half)), pair(True, min(num_steps, half)).mT
-    made = (inputs, pair(False, num_lags).flatten(0, 1), outputs)
-    return Matrices(*(matrix.to(device, dtype).contiguous() for matrix in made))
+
+def _waves(n: int, frequency: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """Cosines and sines ``(2, f, steps)``; zeros for a frequency that the circle has not."""
+    phase = frequency[..., None] * torch.arange(steps) % n
+    angle, exists = 2 * torch.pi * phase.double() / n, (frequency <= n // 2)[..., None]
+    return angle.cos() * exists, angle.sin() * exists
 
 
-def _waves(n: int, group: int, steps: int, synthesis: bool) -> Tensor:
-    """Rows of the even (group 0) or odd (1) frequencies over time, one real and three complex ones' parts."""
-    frequency = torch.arange(group, n // 2 + 1, 2)
-    phase = torch.outer(frequency, torch.arange(steps)) % n
-    angle = 2 * torch.pi * phase.double() / n
-    cos, sin = angle.cos(), angle.sin()
-    paired = frequency % (n // 2) != 0  # has a conjugate twin
-    if not synthesis:
-        return torch.cat([cos, -sin[paired], (cos - sin)[paired]])
-    share = torch.where(paired, 2.0, 1.0).double()[:, None] / n
-    return torch.cat([share * (cos + sin), (share * (sin - cos))[paired], -(share * sin)[paired]])
+def _by_symmetry(cos: Tensor, sin: Tensor) -> Tensor:
+    """Of each group first the waves that are their own mirror image, then those that are its negative."""
+    return torch.stack([torch.stack([cos[0], sin[0]]), torch.stack([sin[1], cos[1]])])
 
 
 def spectral_sum(x: Tensor, kernel: Tensor, num_steps: int) -> Tensor:
@@ -107,12 +112,12 @@ class _SpectralSum(torch.autograd.Function):
         made = matrices(len(x), len(kernel), num_steps, x.dtype, x.device)
         y = x.new_empty(num_steps, x.shape[1], kernel.shape[1])
         for some in _pieces(x.shape[1], SAMPLES):
-            spectrum = _to_spectrum(made.inputs, x[:, some], "inputs", dtype)
+            spectrum = _to_spectrum(made.inputs, made.half, x[:, some], "inputs", dtype)
             products = _scratch("outputs", spectrum, *spectrum.shape[:2], kernel.shape[1])
             for rows in _rows(made):
                 taps = _kernel_spectrum(made.kernel[rows], kernel, dtype)
                 torch.bmm(spectrum[rows], taps.mT, out=products[rows])
-            _from_spectrum(made.outputs, products, out=y[:, some])
+            _from_spectrum(made.outputs, made.half, products, out=y[:, some])
         ctx.save_for_backward(*_compact(x), kernel)
         ctx.made, ctx.dtype = made, dtype
         return _exact_head(y, x, kernel)
@@ -126,8 +131,8 @@ class _SpectralSum(torch.autograd.Function):
         grad_kernel = torch.zeros_like(kernel).flatten(1)
         for some in _pieces(x.shape[1], SAMPLES):
             # made again, not kept: it is half as large again as x
-            spectrum = _to_spectrum(made.inputs, x[:, some], "inputs", ctx.dtype)
-            above = _to_spectrum(made.outputs.mT, grad[:, some], "outputs", ctx.dtype)
+            spectrum = _to_spectrum(made.inputs, made.half, x[:, some], "inputs", ctx.dtype)
+            above = _to_spectrum(made.outputs.mT, made.half, grad[:, some], "outputs", ctx.dtype)
             for rows in _rows(made):
                 taps = _scratch("taps", above, len(above[rows]), *kernel.shape[1:])
                 torch.bmm(above[rows].mT, spectrum[rows], out=taps)
@@ -136,7 +141,7 @@ class _SpectralSum(torch.autograd.Function):
                     taps = _kernel_spectrum(made.kernel[rows], kernel, ctx.dtype)
                     torch.bmm(above[rows], taps, out=spectrum[rows])
             if grad_x is not None:
-                _from_spectrum(made.inputs.mT, spectrum, out=grad_x[:, some])
+                _from_spectrum(made.inputs.mT, made.half, spectrum, out=grad_x[:, some])
         return grad_x, grad_kernel.mul_(size).view_as(kernel), None, None
 
 
@@ -171,24 +176,28 @@ def _kernel_spectrum(matrix: Tensor, kernel: Tensor, dtype: torch.dtype) -> Tens
     return rows.to(dtype)
 
 
-def _to_spectrum(matrix: Tensor, x: Tensor, place: str, dtype: torch.dtype) -> Tensor:
-    """Transform ``(T, B, N)`` to the rows of both groups, ``(2 r, B, N)``."""
-    spectrum = _scratch(place, matrix, 2, matrix.shape[1], *x.shape[1:])
+def _to_spectrum(matrix: Tensor, half: int, x: Tensor, place: str, dtype: torch.dtype) -> Tensor:
+    """Transform ``(T, B, N)`` to the rows of both groups, ``(6 f, B, N)``."""
+    spectrum = _scratch(place, matrix, 2, matrix.shape[2], 3, *x.shape[1:])
     for some in _pieces(x.shape[1], FOLDED):
-        halves = _fold(x[:, some].to(matrix.dtype), matrix.shape[2])
-        for group, half, rows in zip(matrix, halves, spectrum, strict=True):
-            torch.mm(group, half.flatten(1), out=rows[:, some].flatten(1))
-    return spectrum.flatten(0, 1).to(dtype)
+        parts = _fold(x[:, some].to(matrix.dtype), half)
+        for waves, part, rows in zip(matrix, parts, spectrum[..., some, :], strict=True):
+            for i in (0, 1):
+                torch.mm(waves[i], part[i].flatten(1), out=rows[:, i + 1].flatten(1))
+            torch.add(rows[:, 1], rows[:, 2], out=rows[:, 0])
+    return spectrum.flatten(0, 2).to(dtype)
 
 
-def _from_spectrum(matrix: Tensor, spectrum: Tensor, out: Tensor) -> None:
-    """Transform ``(2 r, B, N)`` to the steps of ``out``, ``(T, B, N)``."""
-    spectrum = spectrum.to(matrix.dtype).view(2, matrix.shape[2], *spectrum.shape[1:])
+def _from_spectrum(matrix: Tensor, half: int, spectrum: Tensor, out: Tensor) -> None:
+    """Transform ``(6 f, B, N)`` to the steps of ``out``, ``(T, B, N)``; the spectrum is lost."""
+    spectrum = spectrum.to(matrix.dtype).view(2, matrix.shape[3], 3, *spectrum.shape[1:])
     for some in _pieces(out.shape[1], FOLDED):
-        halves = _scratch("halves", spectrum, 2, matrix.shape[1], *out[0, some].shape)
-        for group, rows, half in zip(matrix, spectrum, halves, strict=True):
-            torch.mm(group, rows[:, some].flatten(1), out=half.flatten(1))
-        _unfold(halves, out[:, some])
+        parts = _scratch("parts", spectrum, 2, 2, matrix.shape[2], *out[0, some].shape)
+        for waves, part, rows in zip(matrix, parts, spectrum[..., some, :], strict=True):
+            rows[:, 1:] += rows[:, :1]
+            for i in (0, 1):
+                torch.mm(waves[i], rows[:, i + 1].flatten(1), out=part[i].flatten(1))
+        _unfold(parts, half, out[:, some])
 
 
 def _exact_head(y: Tensor, x: Tensor, kernel: Tensor) -> Tensor:
@@ -204,20 +213,31 @@ def _exact_head(y: Tensor, x: Tensor, kernel: Tensor) -> Tensor:
 
 
 def _fold(x: Tensor, half: int) -> Tensor:
-    """Sum and difference of a circle's halves, ``(2, h, B, N)``: what even and odd frequencies see."""
-    past = len(x) - half
-    if past == 0:  # nothing lies on the second half: both see the first
-        return x.expand(2, *x.shape)
-    folded = _scratch("halves", x, 2, half, *x.shape[1:])
-    torch.add(x[:past], x[half:], out=folded[0, :past])
-    torch.sub(x[:past], x[half:], out=folded[1, :past])
-    folded[:, past:] = x[past:half]
-    return folded
+    """What each group and symmetry sees, ``(2, 2, q, B, N)``: sums and differences of halves and mirrors."""
+    steps = min(len(x), half)
+    quarter, past = min(steps, half // 2 + 1), len(x) - steps
+    halves = _scratch("halves", x, 2, steps, *x.shape[1:])
+    torch.add(x[:past], x[steps:], out=halves[0, :past])
+    torch.sub(x[:past], x[steps:], out=halves[1, :past])
+    halves[:, past:] = x[past:steps]
+    parts = _scratch("parts", x, 2, 2, quarter, *x.shape[1:])
+    paired = slice(half - steps + 1, half - quarter + 1)  # t with a mirror image half - t
+    mirrored = halves[:, quarter:].flip(1)
+    parts[:] = halves[:, None, :quarter]
+    if steps > quarter:
+        parts[:, 0, paired] += mirrored
+        parts[:, 1, paired] -= mirrored
+    return parts
 
 
-def _unfold(halves: Tensor, out: Tensor) -> None:
-    """Undo :func:`_fold`, up to a factor of two: also its transpose, which the gradients need."""
-    (even, odd), half = halves, halves.shape[1]
-    past = len(out) - half
-    torch.add(even, odd, out=out[:half])
-    torch.sub(even[:past], odd[:past], out=out[half:])
+def _unfold(parts: Tensor, half: int, out: Tensor) -> None:
+    """The transpose of :func:`_fold`, and up to the matrices' factors its inverse."""
+    steps = min(len(out), half)
+    quarter, past = parts.shape[2], len(out) - steps
+    halves = _scratch("halves", parts, 2, steps, *out.shape[1:])
+    torch.add(parts[:, 0], parts[:, 1], out=halves[:, :quarter])
+    if steps > quarter:
+        paired = slice(half - steps + 1, half - quarter + 1)
+        halves[:, quarter:] = (parts[:, 0, paired] - parts[:, 1, paired]).flip(1)
+    torch.add(halves[0], halves[1], out=out[:steps])
+    torch.sub(halves[0, :past], halves[1, :past], out=out[steps:])
