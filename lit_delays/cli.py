@@ -29,6 +29,10 @@ OTHERS = {
         "say and draw what a network has learned, from its checkpoint",
         "lit_delays.commands.inspect:inspect",
     ),
+    "encode": (
+        "turn recordings (wav, flac) into spikes, with the artificial inner ear of SHD",
+        "lit_delays.encode:encode",
+    ),
     "report": (
         "print a table of finished runs or sweeps, and draw it",
         "lit_delays.experiments.report:report",
