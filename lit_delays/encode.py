@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from lit_delays.audio.cochlea import AUDIO_RATE, SEGMENT, TAPS, transfer_function
+from lit_delays.audio.cochlea import AUDIO_RATE, SIZE, transfer_function
 from lit_delays.audio.inner_ear import hear
 from lit_delays.audio.recordings import find_recordings, read_recording, require_soundfile
 from lit_delays.data import cache as array_cache
@@ -42,7 +42,9 @@ def encode(args: list[str]) -> None:
     """The command: encode the recordings, write them to one file, say what is in it."""
     options = _parser().parse_args(args)
     if options.jobs < 1 or options.seed < 0:
-        raise InputError(f"`--jobs` must be at least 1 and `--seed` at least 0, got {options.jobs}, {options.seed}.")
+        raise InputError(
+            f"`--jobs` must be at least 1 and `--seed` at least 0, got {options.jobs}, {options.seed}."
+        )
     require_soundfile()
     paths = find_recordings(options.audio)
     tags = [tag_of(path, options.labels) for path in paths]
@@ -111,14 +113,14 @@ def _hear(path: Path, seed: int) -> tuple[NDArray[np.float16], NDArray[np.uint16
 @cache
 def _membrane() -> NDArray[np.complex64]:
     """The membrane's response: takes seconds, so it is kept beside the packed spikes."""
-    path, about = default_cache_dir() / "membrane.ear", {"version": EAR_VERSION, "steps": SEGMENT + TAPS}
+    path, about = default_cache_dir() / "membrane.ear", {"version": EAR_VERSION, "steps": SIZE}
     stored = array_cache.load(path, about)
     if stored is None:
         array_cache.save(path, {"response": transfer_function().ravel()}, about)
         stored = array_cache.load(path, about)
     if stored is None:
         raise InputError(f"{path} cannot be read back; check the disk, or give another $LIT_DELAYS_CACHE.")
-    response: NDArray[np.complex64] = stored["response"].reshape(-1, (SEGMENT + TAPS) // 2 + 1)
+    response: NDArray[np.complex64] = stored["response"].reshape(-1, SIZE // 2 + 1)
     return response
 
 
@@ -134,17 +136,17 @@ def _say(output: Path, samples: list[SpikeTrain], notes: Counter[str]) -> None:
 def _parser() -> Arguments:
     parser = Arguments(
         prog="lit_delays encode",
-        description="Turn wav and flac recordings into spikes of 700 channels in SHD's layout, with the artificial"
-        " inner ear of the Heidelberg data sets.",
+        description="Turn wav and flac recordings into spikes of 700 channels in SHD's layout, with the"
+        " artificial inner ear of the Heidelberg data sets.",
     )
     parser.add_argument("audio", nargs="+", help="recordings of up to 8 s each, or folders of them")
     parser.add_argument("-o", "--output", type=Path, required=True, help="HDF5 file to write")
     parser.add_argument(
         "--labels",
-        choices=LabelRule.__args__,
+        choices=get_args(LabelRule),
         default="folder",
-        help="where the class of a recording is: in its folder's name, as yes/SPEAKER_nohash_0.wav (the default);"
-        " in its own, as yes_SPEAKER_0.wav; or none is known",
+        help="where the class of a recording is: in its folder's name, as yes/SPEAKER_nohash_0.wav (the"
+        " default); in its own, as yes_SPEAKER_0.wav; or none is known",
     )
     parser.add_argument(
         "--keys-of",
@@ -153,5 +155,7 @@ def _parser() -> Arguments:
         help="name and number classes as this file does; other words become samples without a class",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the auditory nerve's chances")
-    parser.add_argument("--jobs", type=int, default=1, help="processes; the spikes are the same for any number")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="processes; the spikes are the same for any number"
+    )
     return parser

@@ -201,7 +201,7 @@ class DelayCLI(LightningCLI):
             print(self._result(Path(self.config[self.command].ckpt_path)))
 
     def predict(self, **kwargs: Any) -> None:
-        """Write ``predictions.csv``: the answer to every test sample, in the order of the file."""
+        """Write ``predictions.csv``: the answer to every sample, in order, and its label if known."""
         if self.trainer.world_size > 1:
             raise InputError(f"`predict` needs --trainer.devices=1, got {self.trainer.world_size} devices.")
         answers = self.trainer.predict(**{**kwargs, "return_predictions": True})
@@ -212,7 +212,10 @@ class DelayCLI(LightningCLI):
             writer = csv.writer(file)
             writer.writerow(["sample", "prediction", "label"])
             pairs = (pair for batch in answers or [] for pair in zip(*batch, strict=True))
-            writer.writerows([sample, *(names[int(k)] for k in pair)] for sample, pair in enumerate(pairs))
+            writer.writerows(
+                [sample, *(names[int(k)] if k >= 0 else "" for k in pair)]
+                for sample, pair in enumerate(pairs)
+            )
         os.replace(partial, path)
         print(path)
 

@@ -50,7 +50,9 @@ class BushyCells:
                 here = np.flatnonzero(fires)
                 v_mem[here] = 0
                 self.rested_at[here] = self.step + 1 + REST
-                steps.append(np.full(len(here), self.step + 1))  # as in the tool that made SHD, one step later
+                steps.append(
+                    np.full(len(here), self.step + 1)
+                )  # as in the tool that made SHD, one step later
                 channels.append(here)
             self.step += 1
         return np.concatenate(steps), np.concatenate(channels)

@@ -8,15 +8,15 @@ which carries a pressure wave of wave number ``g = omega sqrt(rho / (h xi))``:
 
     p(omega, x) = sqrt(G / g) H_0(G),                G(omega, x) = 2 g(omega, 0) / alpha + int_0^x g dx'.
 
-The velocity at ``x`` of a sound at the oval window is ``2 omega / xi(x) p(x) / p(0) z(omega)``, with the input
-impedance ``z``. Lengths in cm, masses in g. Letters: F frequencies, N channels, T steps.
+The velocity at ``x`` of a sound at the oval window is ``2 omega / xi(x) p(x) / p(0) z(omega)``, with the
+input impedance ``z``. Lengths in cm, masses in g. Letters: F frequencies, N channels, T steps.
 
 Source:
-    Sieroka, Dosch, Rupp (2006), Semirealistic models of the cochlea, J. Acoust. Soc. Am. 120, 297; constants
-    of Cramer et al. (2020), arXiv 1910.07407. The integral is solved in closed form here, and the membrane
-    remembers ``TAPS`` steps. The equations are of waves ``exp(-i omega t)``. The tool that made SHD and SSC sums
-    waves ``exp(i omega t)``, so its membrane swings before the sound, and low pitches lead. A network trained on
-    its spikes knows them so: this one does the same.
+    Sieroka, Dosch, Rupp (2006), Semirealistic models of the cochlea, J. Acoust. Soc. Am. 120, 297;
+    constants of Cramer et al. (2020), arXiv 1910.07407. The integral is solved in closed form here, and the
+    membrane remembers 170 ms. The equations are of waves ``exp(-i omega t)``. The tool that made SHD and SSC
+    sums waves ``exp(i omega t)``, so its membrane swings before the sound, and low pitches lead. A network
+    trained on its spikes knows them so: this one does the same.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,8 @@ Floats = NDArray[np.float32]
 
 AUDIO_RATE, RATE = 48_000, 24_000  # Hz; the membrane is as fast as half the sound
 NUM_CHANNELS = 700  # from the base, 7 kHz, to the apex
-SEGMENT, TAPS = 12_288, 4096  # steps filtered at once, and steps of a swing (170 ms)
+SEGMENT, AFTER, BEFORE = 12_032, 4096, 256  # steps filtered at once, and of the sound around them that count
+SIZE = BEFORE + SEGMENT + AFTER
 LENGTH = 3.5
 STIFFNESS, ALPHA, SLACK = 1e8, 3.0, 3500.0  # C, alpha, a
 DEPTH, DENSITY, MASS, DAMPING = 0.1, 1.0, 0.05, 0.15  # h, rho, m, and R_0 / sqrt(C m)
@@ -37,9 +38,9 @@ DEPTH, DENSITY, MASS, DAMPING = 0.1, 1.0, 0.05, 0.15  # h, rho, m, and R_0 / sqr
 def transfer_function(num_channels: int = NUM_CHANNELS) -> NDArray[np.complex64]:
     """Velocity of every place for a sound of every frequency, shape ``(N, F)``.
 
-    Frequencies are those of a real spectrum of ``SEGMENT + TAPS`` steps at ``RATE``; takes seconds.
+    Frequencies are those of the real spectrum of ``SIZE`` steps at ``RATE``; takes seconds.
     """
-    omega = 2 * np.pi * np.fft.rfftfreq(SEGMENT + TAPS, 1 / RATE)
+    omega = 2 * np.pi * np.fft.rfftfreq(SIZE, 1 / RATE)
     places = np.linspace(0, LENGTH, num_channels)
     response = np.zeros((num_channels, len(omega)), np.complex64)
     for channel, place in enumerate(places):
@@ -86,13 +87,13 @@ def membrane_velocity(
     """
     from scipy import fft
 
-    size = SEGMENT + TAPS
+    padded = np.concatenate([np.zeros(2 * BEFORE, np.float32), samples.astype(np.float32)])
     for start in range(0, len(samples), 2 * SEGMENT):
-        sound = samples[start : start + 2 * size].astype(np.float32)
         # the lower half of the spectrum is the sound at half the rate
-        spectrum = fft.rfft(sound, 2 * size)[: size // 2 + 1] / 2
-        moved = fft.irfft(response * spectrum, size, axis=1, overwrite_x=True)
-        yield np.ascontiguousarray(moved[:, : min(SEGMENT, -(-len(sound) // 2))].T)
+        spectrum = fft.rfft(padded[start : start + 2 * SIZE], 2 * SIZE)[: SIZE // 2 + 1] / 2
+        moved = fft.irfft(response * spectrum, SIZE, axis=1, overwrite_x=True)
+        num_steps = min(SEGMENT, -(-(len(samples) - start) // 2))
+        yield np.ascontiguousarray(moved[:, BEFORE : BEFORE + num_steps].T)
 
 
 def _pressure(omega: NDArray[np.float64], place: float) -> NDArray[np.complex128]:

@@ -38,7 +38,7 @@ class HairCells:
         self.free, self.cleft, self.returning = np.repeat(levels[:, None], num_channels, axis=1)
 
     def firing_probability(self, velocity: Floats) -> Floats:
-        """Probability that a fibre fires in a step, if it is rested, both ``(T, N)``; overwrites ``velocity``."""
+        """Chance of a rested fibre to fire in a step, given the velocity, both ``(T, N)``; in its place."""
         dt = np.float32(1 / RATE)
         opened = np.maximum(velocity + np.float32(A), 0)
         opened *= PERMEABILITY * dt / (opened + np.float32(B))
@@ -94,7 +94,9 @@ class Fibres:
         The events of 40 fibres are those of a Poisson process, each given to a fibre by chance: two that meet
         in one fibre and step are one, which makes the chance of a fibre ``1 - exp(-rate) = probability``.
         """
-        chance = self.random.random(probability.size, np.float32)
+        chance = 1 - self.random.random(
+            probability.size, np.float32
+        )  # never 0, or there were no end of events
         words = np.zeros(probability.size, np.uint64)
         at = np.flatnonzero(chance < 1 - _power_40(1 - probability.ravel()))
         chance = chance[at].astype(np.float64)

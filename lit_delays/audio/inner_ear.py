@@ -1,7 +1,7 @@
 """The artificial inner ear of the Heidelberg data sets: sound to spikes of 700 channels.
 
 Source:
-    Cramer et al. (2020), The Heidelberg spiking data sets, arXiv 1910.07407: membrane, hair cells, bushy cells.
+    Cramer et al. (2020), arXiv 1910.07407: basilar membrane, hair cells, bushy cells.
     Loudness and window are those of the tool that made the data sets.
 """
 

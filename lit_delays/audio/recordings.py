@@ -58,10 +58,10 @@ def read_recording(path: Path, rate: int, max_seconds: float = MAX_SECONDS) -> R
     Raises:
         InputError: If it is not sound, empty, silent, too long, or holds what is not a number.
     """
-    raw, found_rate = _read(path, max_seconds)
+    raw, found_rate = load(path, max_seconds)
     notes = ["mixed down to one channel"] if raw.shape[1] > 1 else []
     if not np.isfinite(raw).all():
-        raise InputError(f"{path} must hold numbers only, got NaN or infinite samples; record or convert it anew.")
+        raise InputError(f"{path} must hold numbers, got NaN or infinite samples; record it anew.")
     if np.mean(np.abs(raw) >= 1 - 2**-15) > CLIPPED:
         notes.append("clipped: recorded too loud, so spikes may be wrong")
     samples = raw.mean(axis=1)
@@ -84,8 +84,12 @@ def resample(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[
     return resampled.astype(np.float32)
 
 
-def _read(path: Path, max_seconds: float) -> tuple[NDArray[np.float32], int]:
-    """Samples, shape ``(samples, channels)``, and their rate; the length is checked before they are read."""
+def load(path: Path, max_seconds: float = MAX_SECONDS) -> tuple[NDArray[np.float32], int]:
+    """Samples as they are, shape ``(samples, channels)``, and their rate; the length is checked first.
+
+    Raises:
+        InputError: If it is not sound, empty or too long.
+    """
     soundfile = require_soundfile()
     if not path.is_file():
         raise InputError(f"cannot find {path.absolute()}; check the path.")
@@ -96,11 +100,12 @@ def _read(path: Path, max_seconds: float) -> tuple[NDArray[np.float32], int]:
                 raise InputError(f"{path} must hold sound, got an empty recording.")
             if not MIN_SECONDS <= seconds <= max_seconds:
                 raise InputError(
-                    f"{path} must be {MIN_SECONDS:g} to {max_seconds:g} s long, got {seconds:,.3g} s; cut it into words."
+                    f"{path} must be {MIN_SECONDS:g} to {max_seconds:g} s long, got {seconds:,.3g} s;"
+                    " cut it into words."
                 )
             return file.read(dtype="float32", always_2d=True), rate
     except soundfile.LibsndfileError as error:
-        raise InputError(f"{path} must be a wav or flac recording; libsndfile says: {error.error_string}") from error
+        raise InputError(f"{path} must be a wav or flac recording: {error.error_string}") from error
 
 
 def require_soundfile() -> ModuleType:
@@ -113,5 +118,5 @@ def require_soundfile() -> ModuleType:
         import scipy  # noqa: F401
         import soundfile
     except (ImportError, OSError) as error:  # OSError: without libsndfile on a system that has no wheel
-        raise InputError(f"sound needs more packages ({error}); get them with: pip install 'lit_delays[audio]'") from error
+        raise InputError(f"sound needs more packages ({error}); pip install 'lit_delays[audio]'") from error
     return soundfile

@@ -2,8 +2,12 @@
 
 import math
 from collections.abc import Collection
+from pathlib import Path
 
+from lit_delays.data.arrays import SpikeArrays
+from lit_delays.data.shd_layout import UNKNOWN
 from lit_delays.data.sources import Split
+from lit_delays.data.spikes import Ints
 from lit_delays.errors import InputError
 
 
@@ -28,3 +32,25 @@ def require(option: str, value: float, holds: bool, rule: str) -> None:
     """Refuse the value of an option that breaks its rule."""
     if not holds:
         raise InputError(f"`--data.{option}` must be {rule}, got {value:g}.")
+
+
+def check_known(labels: Ints, path: Path) -> None:
+    """Training and testing need to know every class."""
+    if (unknown := labels == UNKNOWN).any():
+        raise InputError(
+            f"{path}: `labels` of sample {int(unknown.argmax())} must be known, got {UNKNOWN};"
+            " give the file as --data.predict_file, to `predict`."
+        )
+
+
+def check_classes(arrays: SpikeArrays, names: tuple[str, ...], path: Path) -> None:
+    """The classes of every file are those of the training file."""
+    if arrays.class_names and arrays.class_names != names:
+        raise InputError(
+            f"{path}: `extra/keys` must name the classes of the training file,"
+            f" {', '.join(names)}, got {', '.join(arrays.class_names)}."
+        )
+    if (largest := int(arrays.labels.max())) >= len(names):
+        raise InputError(
+            f"{path}: `labels` must be below {len(names)}, the training file's classes, got {largest}."
+        )
