@@ -38,7 +38,7 @@ def test_the_reference_has_53_bands_that_hear_nothing_and_the_sound_one_has_none
 
 
 def test_a_tone_has_the_power_of_its_closed_form():
-    """In the middle of a Hann window of 256, a tone of amplitude 1 has power (128 / 2)^2 at its own frequency."""
+    """In a Hann window of 256, a tone of amplitude 1 has power (128 / 2)^2 at its own frequency."""
     tone = np.sin(2 * np.pi * 1000 * np.arange(8000) / 8000)  # the 32nd of 129 frequencies
     loudest = mel_spectrogram(tone, 8000, "reference").max(axis=1)
     weights = filterbank(FRONT_ENDS["reference"])[:, 31:34] @ [0.25, 1, 0.25]  # a Hann window's side bands

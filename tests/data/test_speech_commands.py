@@ -104,12 +104,27 @@ def test_a_network_learns_to_tell_tones_apart(folder, tmp_path, monkeypatch, cap
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda folder: folder.rename(folder.parent / "x"), r"cannot find .*/speech_commands_v0.02; get it with: "),
-        (lambda folder: (folder / "testing_list.txt").unlink(), r"cannot find .*testing_list.txt; unpack the data"),
-        (lambda folder: (folder / "testing_list.txt").write_text("../a.wav"), r"as word/name.wav, got '../a.wav'"),
-        (lambda folder: (folder / "testing_list.txt").write_text(""), r"must hold recordings for test, got none"),
+        (
+            lambda folder: folder.rename(folder.parent / "x"),
+            r"cannot find .*/speech_commands_v0.02; get it with: ",
+        ),
+        (
+            lambda folder: (folder / "testing_list.txt").unlink(),
+            r"cannot find .*testing_list.txt; unpack the data",
+        ),
+        (
+            lambda folder: (folder / "testing_list.txt").write_text("../a.wav"),
+            r"as word/name.wav, got '../a.wav'",
+        ),
+        (
+            lambda folder: (folder / "testing_list.txt").write_text(""),
+            r"must hold recordings for test, got none",
+        ),
         (lambda folder: (folder / "no" / NAMES[3]).write_text("la la"), r"must be a wav or flac recording"),
-        (lambda folder: (folder / "no" / NAMES[3]).unlink(), r"cannot find .*/no/0dd_nohash_0.wav; check the path"),
+        (
+            lambda folder: (folder / "no" / NAMES[3]).unlink(),
+            r"cannot find .*/no/0dd_nohash_0.wav; check the path",
+        ),
     ],
 )
 def test_what_is_wrong_with_the_folder_is_said(folder, change, sentence):
@@ -123,5 +138,7 @@ def test_gsc_has_steps_of_10_ms_and_no_file_of_spikes_to_predict(folder):
     with pytest.raises(InputError, match=re.escape("`--data.time_step_ms` must be 10 ms for gsc, got 5.")):
         SpikeData("gsc", time_step_ms=5)
     data = SpikeData("gsc", str(folder.parent), predict_file="a.h5")
-    with pytest.raises(InputError, match=r"`--data.predict_file` holds spikes, which a network for gsc cannot hear"):
+    with pytest.raises(
+        InputError, match=r"`--data.predict_file` holds spikes, which a network for gsc cannot hear"
+    ):
         data.predict_dataloader()
