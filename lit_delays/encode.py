@@ -20,8 +20,9 @@ from lit_delays.audio.cochlea import AUDIO_RATE, SIZE, transfer_function
 from lit_delays.audio.inner_ear import hear
 from lit_delays.audio.recordings import find_recordings, read_recording, require_soundfile
 from lit_delays.data import cache as array_cache
-from lit_delays.data.files import default_cache_dir, peek_class_names
-from lit_delays.data.shd_layout import UNKNOWN
+from lit_delays.data.files import default_cache_dir
+from lit_delays.data.hdf5 import open_hdf5
+from lit_delays.data.shd_layout import UNKNOWN, read_class_names
 from lit_delays.data.shd_writing import SpikeTrain, write_spikes
 from lit_delays.errors import InputError
 from lit_delays.experiments.arguments import Arguments
@@ -79,9 +80,13 @@ def tag_of(path: Path, rule: LabelRule) -> Tag:
 
 
 def _class_names(tags: list[Tag], keys_of: Path | None) -> tuple[str, ...]:
-    if keys_of is not None:
-        return peek_class_names(keys_of)
-    return tuple(sorted({tag.word for tag in tags if tag.word})) or ("unknown",)
+    if keys_of is None:
+        return tuple(sorted({tag.word for tag in tags if tag.word}))
+    with open_hdf5(keys_of) as file:
+        names = read_class_names(file)
+    if not names:
+        raise InputError(f"{keys_of}: `extra/keys` must name the classes, got none; leave --keys-of out.")
+    return names
 
 
 def _heard(

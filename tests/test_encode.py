@@ -145,6 +145,11 @@ def test_what_is_not_sound_or_not_there_is_one_line(tmp_path, capsys):
     assert line == "no recordings in empty; it must hold .wav or .flac files."
     line = mistake(capsys, "encode", "text.wav", "-o", "out.h5", "--jobs", "0")
     assert line == "`--jobs` must be at least 1 and `--seed` at least 0, got 0, 0."
+    line = mistake(capsys, "encode", "text.wav", "-o", "out.h5", "--keys-of", "text.wav")
+    assert line.startswith("text.wav must be a whole HDF5 file; HDF5 says: ")
+    files(tmp_path, names=[], without=("extra/keys",))
+    line = mistake(capsys, "encode", "text.wav", "-o", "out.h5", "--keys-of", "train.h5")
+    assert line == "train.h5: `extra/keys` must name the classes, got none; leave --keys-of out."
     assert not (tmp_path / "out.h5").exists()
 
 
@@ -157,7 +162,7 @@ def test_a_recording_of_ones_own_is_classified_in_two_commands(tmp_path, capsys)
     data = files(tmp_path)
     main(["fit", *data, *TINY, "--trainer.accelerator=cpu", "--name=words"])
     paths = [record(tmp_path / "me/1.wav"), record(tmp_path / "me/2.wav", glide(index=1))]
-    main(["encode", *paths, "-o", "me.h5", "--labels", "none", "--keys-of", "train.h5"])
+    main(["encode", *paths, "-o", "me.h5", "--labels", "none"])
     main(["predict", "--config", "runs/words/config.yaml", "--data.predict_file", "me.h5"])
     with (tmp_path / "runs/words/predictions.csv").open() as file:
         rows = list(csv.DictReader(file))

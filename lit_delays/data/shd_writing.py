@@ -36,7 +36,7 @@ def write_spikes(
     Args:
         path: The file.
         samples: At least one.
-        class_names: Names by label.
+        class_names: Names by label; empty where no class is known.
         with_speakers: Whether the samples' speakers are known.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,8 @@ def write_spikes(
                 for index, sample in enumerate(samples):
                     column[index] = getattr(sample, name)
             file["labels"] = np.array([sample.label for sample in samples], np.int64)
-            file["extra/keys"] = np.array([name.encode() for name in class_names], "S")
+            if class_names:
+                file["extra/keys"] = np.array([name.encode() for name in class_names], "S")
             if with_speakers:
                 file["extra/speaker"] = np.array([sample.speaker for sample in samples], np.int64)
         os.replace(whole, path)

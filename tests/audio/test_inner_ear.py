@@ -22,7 +22,7 @@ def response():
 @pytest.mark.parametrize("frequency", [5.0, 200.0, 1000.0, 3000.0, 12_000.0])
 def test_the_phase_of_the_wave_is_the_integral_of_its_wave_number(frequency):
     omega, place = 2 * np.pi * frequency, 1.0
-    nodes, weights = np.polynomial.legendre.leggauss(60)
+    nodes, weights = np.polynomial.legendre.leggauss(120)
 
     def wave_number(x):
         friction = 0.15 * np.sqrt(1e8 * 0.05) * np.exp(-1.5 * x)
