@@ -119,4 +119,5 @@ def require_soundfile() -> ModuleType:
         import soundfile
     except (ImportError, OSError) as error:  # OSError: without libsndfile on a system that has no wheel
         raise InputError(f"sound needs more packages ({error}); pip install 'lit_delays[audio]'") from error
-    return soundfile
+    module: ModuleType = soundfile
+    return module
