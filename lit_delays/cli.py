@@ -31,7 +31,7 @@ OTHERS = {
     ),
     "encode": (
         "turn recordings (wav, flac) into spikes, with the artificial inner ear of SHD",
-        "lit_delays.encode:encode",
+        "lit_delays.commands.encode:encode",
     ),
     "report": (
         "print a table of finished runs or sweeps, and draw it",

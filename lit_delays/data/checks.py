@@ -4,10 +4,9 @@ import math
 from collections.abc import Collection
 from pathlib import Path
 
-from lit_delays.data.arrays import SpikeArrays
+from lit_delays.data.arrays import Ints, SpikeArrays
 from lit_delays.data.shd_layout import UNKNOWN
 from lit_delays.data.sources import Split
-from lit_delays.data.spikes import Ints
 from lit_delays.errors import InputError
 
 

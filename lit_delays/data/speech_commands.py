@@ -20,7 +20,6 @@ from lit_delays.data.sources import Split
 from lit_delays.errors import InputError
 
 FOLDER = "speech_commands_v0.02"
-URL = f"https://storage.googleapis.com/download.tensorflow.org/data/{FOLDER}.tar.gz"
 LISTS: dict[Split, str] = {"val": "validation_list.txt", "test": "testing_list.txt"}
 NUM_STEPS = round(SECONDS * 1000 / STEP_MS) + 1
 VERSION = 1  # of what is packed; a cache of another version is made anew
@@ -68,7 +67,7 @@ def find_folder(data_dir: Path) -> Path:
     """
     folder = data_dir.expanduser().absolute() / FOLDER
     if not folder.is_dir():
-        command = f"mkdir -p {folder} && curl --fail {URL} | tar xz -C {folder}"
+        command = f"python -m lit_delays data fetch gsc --data-dir {data_dir}"
         raise InputError(f"cannot find {folder}; get it with: {command}")
     return folder
 

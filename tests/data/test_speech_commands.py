@@ -41,7 +41,7 @@ def folder(tmp_path, monkeypatch):
 def test_splits_are_those_of_the_lists_and_classes_the_sorted_words(folder):
     arrays = {split: open_speech_commands(folder.parent, split) for split in ("train", "val", "test")}
     assert [len(part) for part in arrays.values()] == [4, 2, 2]
-    assert arrays["train"].class_names == ("no", "yes")
+    assert arrays["train"].names == ("no", "yes")
     assert arrays["train"].labels.tolist() == [0, 0, 1, 1]
     for mel in ("sound", "reference"):
         heard, rate = soundfile.read(folder / "yes" / NAMES[3])
