@@ -69,6 +69,8 @@ def main(args: list[str] | None = None) -> None:
         if os.environ.get("LIT_DELAYS_DEBUG"):
             raise
         sys.exit(fail(str(error)))
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def run(command: str, args: list[str]) -> None:
@@ -85,8 +87,10 @@ def run(command: str, args: list[str]) -> None:
         sweep(args, read_fit_options)
     else:
         from lit_delays.lightning_cli import DelayCLI
+        from lit_delays.training.stopping import stoppable
 
-        DelayCLI(command, args)
+        with stoppable():
+            DelayCLI(command, args)
 
 
 def read_fit_options(words: list[str]) -> dict[str, Any]:

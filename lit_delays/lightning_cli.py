@@ -1,17 +1,18 @@
 """Options to objects to a run: Lightning's command line, shaped for delay networks."""
 
+import atexit
 import csv
+import io
 import logging
-import os
+import signal
 import sys
-import time
 import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
 import lightning.pytorch as pl
 import yaml
-from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from typing_extensions import override
 
@@ -20,12 +21,19 @@ from lit_delays.data.module import SpikeData
 from lit_delays.errors import InputError
 from lit_delays.experiments.gallery import draw_run, watchers
 from lit_delays.experiments.results import Result, count_parameters, describe, model_name
-from lit_delays.tracking import SaveConfig, agent_loggers, global_batch_size, place_wandb
+from lit_delays.provenance import Provenance
+from lit_delays.starting import check_clip, check_epochs, check_goes_on, checkpoint_for
+from lit_delays.tracking import SaveConfig, TellPreempted, agent_loggers, global_batch_size, place_wandb
 from lit_delays.training.callbacks import EpochLines, LayerStatistics, SigmaAnnealing
+from lit_delays.training.checkpoints import LastCheckpoint, RunCheckpoint, WholeCheckpoints
 from lit_delays.training.classifier import DelayClassifier
 from lit_delays.training.fine_tuning import check_start, start_from
+from lit_delays.training.finite import FiniteNumbers
+from lit_delays.training.resume import ExactResume
 from lit_delays.training.runs import best_checkpoint, last_checkpoint, run_folder
+from lit_delays.training.stopping import StopSignals
 from lit_delays.training.table import EpochTable
+from lit_delays.writing import sweep_parts, write_whole
 
 TRAINER_DEFAULTS = {
     "max_epochs": 150,
@@ -103,27 +111,17 @@ class DelayCLI(LightningCLI):
         options.weights_only = True
         if self.command == "test":
             options.verbose = False  # after_test says it in one line
-        options.ckpt_path = self._checkpoint(options.ckpt_path)
+        check_epochs(plain["trainer"]["max_epochs"])
+        check_clip(plain)
+        start = checkpoint_for(self.command, options.ckpt_path, self.run_dir)
+        options.ckpt_path = str(start) if start else None
+        if self.command == "fit" and start:
+            check_goes_on(start, plain)
         check_start(options.start_from, self.run_dir)
-        _check_epochs(plain["trainer"]["max_epochs"])
-        _check_clip(plain)
+        self.options = plain
         self._trainer_options = options.trainer.clone()
         place_wandb(options.trainer.logger, self.run_dir)
         trust.keep_inside(options.trainer, self.run_dir)
-
-    def _checkpoint(self, chosen: str | None) -> str | None:
-        """Path of the checkpoint to start from: this run's last for fit, its best for the others."""
-        if self.command == "fit" and chosen in (None, "last"):
-            last = last_checkpoint(self.run_dir)
-            return str(last) if last.exists() and trust.load_checkpoint(last) else None
-        paths = {None: best_checkpoint, "best": best_checkpoint, "last": last_checkpoint}
-        path = paths[chosen](self.run_dir) if chosen in paths else Path(str(chosen))
-        if not path.is_file():
-            raise InputError(
-                f"no checkpoint at {path}; train with `fit` and the same options, or give --ckpt_path."
-            )
-        trust.load_checkpoint(path)
-        return str(path)
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
@@ -137,20 +135,24 @@ class DelayCLI(LightningCLI):
             own = [EpochTable(self.run_dir), *agent_loggers(others, self.run_dir)]
             kwargs["logger"] = [*own, *others]
         kwargs["callbacks"] = [*(chosen.get("callbacks") or []), *self.own_callbacks(chosen)]
-        return super().instantiate_trainer(**kwargs)
+        kwargs["plugins"] = [*(chosen.get("plugins") or []), WholeCheckpoints()]
+        trainer = super().instantiate_trainer(**kwargs)
+        if trainer.strategy.launcher is not None:  # no process outlives the one that the user started
+            atexit.register(trainer.strategy.launcher.kill, signal.SIGKILL)
+        return trainer
 
     def own_callbacks(self, chosen: Any) -> list[pl.Callback]:
         """Callbacks of every run, beside those that the user chose."""
-        callbacks: list[pl.Callback] = [LayerStatistics()]
+        signals = StopSignals()
+        callbacks: list[pl.Callback] = [LayerStatistics(), signals]
         if self.command == "fit":
+            best, last = best_checkpoint(self.run_dir), last_checkpoint(self.run_dir)
+            saves = chosen.get("enable_checkpointing") is not False
             callbacks += watchers()
-        if self.command == "fit" and chosen.get("enable_checkpointing") is not False:
-            folder = best_checkpoint(self.run_dir).parent
-            best = best_checkpoint(self.run_dir).stem
-            callbacks += [
-                ModelCheckpoint(folder, best, monitor="val/acc", mode="max", enable_version_counter=False),
-                ModelCheckpoint(folder, last_checkpoint(self.run_dir).stem, enable_version_counter=False),
-            ]
+            self.resume = ExactResume(last if saves else None, signals)
+            if saves:
+                callbacks += [RunCheckpoint(best, monitor="val/acc", mode="max"), LastCheckpoint(last)]
+            callbacks += [FiniteNumbers(), Provenance(self.options), TellPreempted(), self.resume]
         if chosen.get("enable_progress_bar") is not False:
             callbacks.append(RichProgressBar() if sys.stderr.isatty() else EpochLines())
         return callbacks
@@ -165,11 +167,11 @@ class DelayCLI(LightningCLI):
                 "`--trainer.sync_batchnorm` needs GPUs; leave it out to norm each process's batch."
             )
         self.config[self.command].trainer = self._trainer_options  # what is saved serves other folders too
-        self._started = time.monotonic()
         network, options = self.model.network, self.config[self.command]
         if options.start_from and not options.ckpt_path:  # a run that goes on has weights of its own
             start_from(network, Path(options.start_from))
         if self.trainer.is_global_zero:
+            sweep_parts(self.run_dir)
             batch = f"batch: {global_batch_size(self.trainer, self.datamodule)} samples"
             if (count := self.trainer.world_size) > 1:
                 batch += f" on {count} devices"
@@ -180,7 +182,7 @@ class DelayCLI(LightningCLI):
         best = best_checkpoint(self.run_dir)
         if self.trainer.interrupted or not best.exists():
             return
-        minutes = (time.monotonic() - self._started) / 60
+        minutes = self.resume.minutes
         last_accuracy = self._test(last_checkpoint(self.run_dir))
         self._test(best)
         if self.trainer.is_global_zero:
@@ -207,16 +209,14 @@ class DelayCLI(LightningCLI):
         answers = self.trainer.predict(**{**kwargs, "return_predictions": True})
         path = self.run_dir / "predictions.csv"
         names = self.datamodule.class_names
-        partial = path.with_suffix(".part")
-        with partial.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["sample", "prediction", "label"])
-            pairs = (pair for batch in answers or [] for pair in zip(*batch, strict=True))
-            writer.writerows(
-                [sample, *(names[int(k)] if k >= 0 else "" for k in pair)]
-                for sample, pair in enumerate(pairs)
-            )
-        os.replace(partial, path)
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow(["sample", "prediction", "label"])
+        pairs = (pair for batch in answers or [] for pair in zip(*batch, strict=True))
+        writer.writerows(
+            [sample, *(names[int(k)] if k >= 0 else "" for k in pair)] for sample, pair in enumerate(pairs)
+        )
+        write_whole(path, text.getvalue())
         print(path)
 
     def _result(self, checkpoint: Path, **known: float) -> Result:
@@ -243,21 +243,6 @@ def _quieten() -> None:
         "callbacks used to create the checkpoint",  # testing needs no ModelCheckpoint
         "It is recommended to use .* sync_dist=True",  # sigma, rates and delays are the same everywhere
         "Checkpoint directory .* exists and is not empty",  # a run that goes on
+        "your dataloader is not resumable",  # EpochSampler leaves out what has been seen
     ):
         warnings.filterwarnings("ignore", f".*{text}")
-
-
-def _check_epochs(max_epochs: int | None) -> None:
-    if max_epochs is None or max_epochs < 1:
-        raise InputError(
-            f"`--trainer.max_epochs` must be at least 1, got {max_epochs}: the schedules need an end."
-        )
-
-
-def _check_clip(options: dict[str, Any]) -> None:
-    clip_ms, max_delay_ms = options["data"]["clip_ms"], options["model"]["network"]["max_delay_ms"]
-    if clip_ms is not None and options["model"]["network"]["delays"] != "none" and clip_ms < max_delay_ms:
-        raise InputError(
-            f"`--data.clip_ms` must be at least `--model.network.max_delay_ms` ({max_delay_ms:g} ms), or the"
-            f" longest delays hear nothing, got {clip_ms:g}."
-        )

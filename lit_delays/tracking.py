@@ -7,13 +7,16 @@ from typing import Any
 
 import lightning.pytorch as pl
 import yaml
+from lightning.pytorch import Callback
 from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
 from lit_delays.data.module import SpikeData
+from lit_delays.training.stopping import Interrupted
 from lit_delays.wandb_server import answers, has_key
+from lit_delays.writing import write_whole
 
 
 class SaveConfig(SaveConfigCallback):
@@ -28,13 +31,26 @@ class SaveConfig(SaveConfigCallback):
         if stage != "fit":
             return
         folder = Path(trainer.default_root_dir)  # not trainer.log_dir, which waits for the other ranks
-        folder.mkdir(parents=True, exist_ok=True)
         text = self.parser.dump(self.config, skip_none=False)
-        (folder / "config.yaml").write_text(text)
+        write_whole(folder / "config.yaml", text)
         data = trainer.datamodule  # type: ignore[attr-defined]
         for logger in trainer.loggers:
             size = global_batch_size(trainer, data)
             logger.log_hyperparams({"options": yaml.safe_load(text), "global_batch_size": size})
+
+
+class TellPreempted(Callback):
+    """Tells W&B that a run was preempted: with a failing exit code it is then given to an agent again."""
+
+    @override
+    @rank_zero_only
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        if isinstance(exception, Interrupted) and exception.is_preemption:
+            for logger in trainer.loggers:
+                if isinstance(logger, WandbLogger):
+                    logger.experiment.mark_preempting()
 
 
 def global_batch_size(trainer: pl.Trainer, data: SpikeData) -> int:

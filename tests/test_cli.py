@@ -90,6 +90,7 @@ def test_fit_leaves_everything_of_a_run_in_its_folder(trained, capsys):
     left = {str(path.relative_to(trained)) for path in trained.rglob("*") if path.is_file()}
     assert left == {
         "config.yaml",
+        "provenance.json",
         "metrics.csv",
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",

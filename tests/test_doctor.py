@@ -1,17 +1,14 @@
 """The doctor sees what is wrong with a machine, says what to do, and shows no key."""
 
-import gzip
-from hashlib import md5
 from types import SimpleNamespace
 
 import pytest
 
 from lit_delays.cli import main
+from lit_delays.data.receipts import look_at, write_receipt
 from lit_delays.data.sources import SOURCES, Source
 from lit_delays.doctor import command, devices
 from lit_delays.doctor.finding import Finding
-
-from .test_cli import write
 
 KEY = "0123456789abcdef" * 3
 
@@ -122,19 +119,27 @@ def test_a_folder_that_cannot_be_written_is_a_failure(monkeypatch, tmp_path):
     assert (finding.state, finding.found) == ("fail", f"{tmp_path} cannot be written: Permission denied")
 
 
-def test_a_data_set_is_opened_and_a_damaged_download_is_named(monkeypatch, tmp_path):
-    for split in ("train", "test"):
-        write(tmp_path / f"x_{split}.h5")
-    packed = gzip.compress((tmp_path / "x_train.h5").read_bytes())
-    (tmp_path / "x_train.h5.gz").write_bytes(packed)
+def test_data_are_compared_with_their_receipts(monkeypatch, tmp_path):
     files = {"train": "x_train.h5", "test": "x_test.h5"}
-    monkeypatch.setitem(SOURCES, "x", Source("X", files, {"x_train.h5.gz": md5(packed).hexdigest()}))
-    assert list(command.data(tmp_path))[-1] == ("ok", "x", f"2 classes in {tmp_path}", "")
-    (tmp_path / "x_train.h5.gz").write_bytes(packed[:-1])
-    assert list(command.data(tmp_path))[-1][:1] + list(command.data(tmp_path))[-1][3:] == (
-        "fail",
-        "get x_train.h5.gz anew",
+    monkeypatch.setitem(SOURCES, "x", Source("X", "https://x/", (), files))
+
+    def last():
+        return list(command.data(tmp_path))[-1]
+
+    assert last() == (
+        "warn",
+        "x",
+        f"not in {tmp_path}",
+        f"python -m lit_delays data fetch x --data-dir {tmp_path}",
     )
+    for name in files.values():
+        (tmp_path / name).write_bytes(b"spikes")
+    assert last()[:3] == ("ok", "x", f"in {tmp_path}, not fetched by `data fetch`, so not compared")
+    for name in files.values():
+        write_receipt(tmp_path / name, look_at(tmp_path / name), "md5:0", "https://x/")
+    assert last()[:3] == ("ok", "x", f"in {tmp_path}, as fetched")
+    (tmp_path / "x_train.h5").write_bytes(b"Spikes")
+    assert last()[:3] == ("fail", "x", "x_train.h5 is not what was fetched")
 
 
 def test_a_torch_without_the_gpu_that_is_there_is_a_warning(monkeypatch):

@@ -7,10 +7,10 @@ import h5py
 import numpy as np
 import pytest
 
-from lit_delays.commands import encode as encoding
 from lit_delays.audio.cochlea import transfer_function
 from lit_delays.audio.recordings import read_recording
 from lit_delays.cli import main
+from lit_delays.commands import encode as encoding
 from lit_delays.data.files import open_spikes
 
 from .test_cli import TINY, files, mistake

@@ -127,7 +127,8 @@ def test_runs_side_by_side_share_the_cores_that_the_job_may_use(jobs, threads, m
     assert environment_of(0, jobs)["OMP_NUM_THREADS"] == "5"  # the user knows better
 
 
-def test_a_stopped_sweep_stops_its_runs(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_stopped_sweep_stops_its_runs(number, tmp_path):
     code = (
         "import sys; from pathlib import Path; from lit_delays.experiments import runner;"
         "runner.WORD = ['sh', '-c']; from lit_delays.experiments.manifest import Run;"
@@ -136,8 +137,8 @@ def test_a_stopped_sweep_stops_its_runs(tmp_path):
     sweep = subprocess.Popen([sys.executable, "-c", code, tmp_path], env=ENVIRONMENT)
     log = tmp_path / "long/output.log"
     wait_for(lambda: log.exists() and log.read_text().strip())
-    sweep.send_signal(signal.SIGTERM)
-    assert sweep.wait(10) == 128 + signal.SIGTERM
+    sweep.send_signal(number)
+    assert sweep.wait(10) == 143
     with pytest.raises(ProcessLookupError):
         os.kill(int(log.read_text()), 0)
 

@@ -43,21 +43,24 @@ class HairCells:
         opened = np.maximum(velocity + np.float32(A), 0)
         opened *= PERMEABILITY * dt / (opened + np.float32(B))
         kept = 1 - REPLENISHMENT * dt - opened
-        free, cleft, returned = self.free, self.cleft, self.returning * REPROCESSING * dt
-        released, taken = np.empty_like(free), np.empty_like(free)
+        # scaled, so that what one pool loses is what the next one gets: REUPTAKE and REPROCESSING per step
+        scale = np.float32(REUPTAKE * REPROCESSING) * dt * dt
+        opened *= scale
+        free, cleft = self.free, self.cleft * scale
+        returned = self.returning * REPROCESSING * dt
+        released = np.empty_like(free)
         for leaves, stays, following in zip(opened, kept, velocity, strict=True):  # a step of Euler's each
             np.multiply(free, leaves, out=released)
             free *= stays
             free += returned
             free += REPLENISHMENT * dt
-            np.multiply(cleft, REUPTAKE * REPROCESSING * dt * dt, out=taken)
             returned *= 1 - REPROCESSING * dt
-            returned += taken
+            returned += cleft
             np.multiply(cleft, 1 - (LOSS + REUPTAKE) * dt, out=following)
             following += released
             cleft = following
-        self.free, self.cleft, self.returning = free, cleft.copy(), returned / (REPROCESSING * dt)
-        velocity *= FIRING * dt
+        self.free, self.cleft, self.returning = free, cleft / scale, returned / (REPROCESSING * dt)
+        velocity *= FIRING * dt / scale
         return velocity
 
 
@@ -86,7 +89,8 @@ class Fibres:
                 words[step] &= ~(before[step - block] | since)
                 since |= words[step]
         self.fired = words[num_steps:]
-        return np.bitwise_count(words[rest:])
+        number: NDArray[np.uint8] = np.bitwise_count(words[rest:])
+        return number
 
     def _draw(self, probability: Floats) -> NDArray[np.uint64]:
         """Which fibres would fire if they were rested, as bits.

@@ -31,7 +31,8 @@ def hear(
     num_channels = len(response)
     cells, bushy = HairCells(num_channels), BushyCells(num_channels)
     fibres = Fibres(num_channels, np.random.default_rng(seed))
-    steps, channels = [], []
+    steps: list[NDArray[np.int64]] = []
+    channels: list[NDArray[np.int64]] = []
     for velocity in membrane_velocity(_prepared(samples), response):
         num_fired = fibres.spikes(cells.firing_probability(velocity))
         for found, kept in zip(bushy.spikes(num_fired), (steps, channels), strict=True):

@@ -15,6 +15,7 @@ Source:
     halves the rate is SciPy's.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -87,8 +88,8 @@ def filterbank(front: FrontEnd) -> NDArray[np.float64]:
     the band below to that of the band above, evenly spaced on O'Shaughnessy's (1987) mel scale.
     """  # noqa: D205
     frequencies = np.fft.rfftfreq(front.transform, 1 / front.rate)
-    ends = 2595 * np.log10(1 + np.array([front.lowest, front.highest]) / 700)
-    edges = 700 * (10 ** (np.linspace(*ends, NUM_BANDS + 2) / 2595) - 1)
+    low, high = (2595 * math.log10(1 + edge / 700) for edge in (front.lowest, front.highest))
+    edges = 700 * (10 ** (np.linspace(low, high, NUM_BANDS + 2) / 2595) - 1)
     below, peak, above = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     rising, falling = (frequencies - below) / (peak - below), (above - frequencies) / (above - peak)
     return np.maximum(0, np.minimum(rising, falling))
@@ -102,4 +103,5 @@ def _power(samples: Floats, front: FrontEnd) -> Floats:
     window = np.zeros(front.transform)
     start = (front.transform - front.window) // 2
     window[start : start + front.window] = np.hanning(front.window + 1)[:-1]  # periodic
-    return np.abs(np.fft.rfft(frames * window, axis=1)) ** 2
+    power: NDArray[np.float64] = np.abs(np.fft.rfft(frames * window, axis=1)) ** 2
+    return power

@@ -28,7 +28,7 @@ from lit_delays.errors import InputError
 from lit_delays.experiments.arguments import Arguments
 
 LabelRule = Literal["folder", "name", "none"]
-EAR_VERSION = 1  # of the stored membrane; one of another version is made anew
+EAR_VERSION = 2  # of the stored membrane; one of another version is made anew
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _membrane() -> NDArray[np.complex64]:
         stored = array_cache.load(path, about)
     if stored is None:
         raise InputError(f"{path} cannot be read back; check the disk, or give another $LIT_DELAYS_CACHE.")
-    response: NDArray[np.complex64] = stored["response"].reshape(-1, SIZE // 2 + 1)
+    response: NDArray[np.complex64] = stored["response"].reshape(-1, SIZE + 1)
     return response
 
 

@@ -27,6 +27,19 @@ def check_own_files(own_files: Collection[Split]) -> None:
             raise InputError(f"your own files need `--data.{split}_file`; give the path of an HDF5 file.")
 
 
+def check_classes(arrays: SpikeArrays, names: tuple[str, ...], path: Path) -> None:
+    """A file's classes are those of the training file."""
+    if arrays.class_names and arrays.class_names != names:
+        raise InputError(
+            f"{path}: `extra/keys` must name the classes of the training file,"
+            f" {', '.join(names)}, got {', '.join(arrays.class_names)}."
+        )
+    if (largest := int(arrays.labels.max())) >= len(names):
+        raise InputError(
+            f"{path}: `labels` must be below {len(names)}, the training file's classes, got {largest}."
+        )
+
+
 def require(option: str, value: float, holds: bool, rule: str) -> None:
     """Refuse the value of an option that breaks its rule."""
     if not holds:
@@ -39,17 +52,4 @@ def check_known(labels: Ints, path: Path) -> None:
         raise InputError(
             f"{path}: `labels` of sample {int(unknown.argmax())} must be known, got {UNKNOWN};"
             " give the file as --data.predict_file, to `predict`."
-        )
-
-
-def check_classes(arrays: SpikeArrays, names: tuple[str, ...], path: Path) -> None:
-    """The classes of every file are those of the training file."""
-    if arrays.class_names and arrays.class_names != names:
-        raise InputError(
-            f"{path}: `extra/keys` must name the classes of the training file,"
-            f" {', '.join(names)}, got {', '.join(arrays.class_names)}."
-        )
-    if (largest := int(arrays.labels.max())) >= len(names):
-        raise InputError(
-            f"{path}: `labels` must be below {len(names)}, the training file's classes, got {largest}."
         )

@@ -7,9 +7,10 @@ from lit_delays.audio.mel import MelName
 from lit_delays.data.arrays import SpikeArrays
 from lit_delays.data.features import FeatureArrays
 from lit_delays.data.files import open_spikes
+from lit_delays.data.hashes import sha256_of
 from lit_delays.data.patterns import make_patterns
 from lit_delays.data.sources import SOURCES, Split, locate
-from lit_delays.data.speech_commands import open_speech_commands
+from lit_delays.data.speech_commands import digest_of_list, open_speech_commands
 from lit_delays.errors import InputError
 
 NUM_PATTERNS: dict[Split, int] = {"train": 2000, "test": 500}
@@ -53,6 +54,12 @@ class Choice:
         if not path.is_file():
             raise InputError(f"cannot find {path.absolute()}; check `--data.{split}_file`.")
         return path
+
+    def digest(self, split: Split) -> str:
+        """SHA-256 of a split: of its file, or of the list of its recordings."""
+        if self.dataset == "gsc":
+            return digest_of_list(self.data_dir, split)
+        return sha256_of(self.path(split))
 
     def open(self, split: Split) -> Samples:
         """The samples of a split: made, or mapped from their cache, which is made where there is none."""

@@ -142,6 +142,10 @@ class SpikeData(pl.LightningDataModule):
         names = np.unique(speakers[self._held_out[1]]).tolist()
         return f"held-out speaker{'s' if len(names) > 1 else ''} {', '.join(map(str, names))}"
 
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of the file of every split; the generated patterns have none."""
+        return {} if self.dataset == "patterns" else {s: self.choice.digest(s) for s in self.choice.splits}
+
     @override
     def prepare_data(self) -> None:
         """Check and pack the files, in one process a machine."""
@@ -157,8 +161,13 @@ class SpikeData(pl.LightningDataModule):
 
     @override
     def train_dataloader(self) -> Loader:
-        train = self._open("train")
-        return self._loader(train, self._held_out[0], shuffle=True)
+        loader = self._loader(self._open("train"), self._held_out[0], shuffle=True)
+        if self.trainer is not None:
+            fit = self.trainer.fit_loop  # of a run that goes on: where it is
+            assert isinstance(loader.sampler, EpochSampler)
+            epoch = fit.epoch_progress.current.processed  # type: ignore[attr-defined]
+            loader.sampler.go_on(epoch, fit.batch_idx + 1 if fit.restarting else 0)
+        return loader
 
     @override
     def val_dataloader(self) -> Loader:

@@ -1,27 +1,33 @@
 """Google Speech Commands v2: a folder a word, as it is unpacked, to mel spectrograms packed once."""
 
+import glob
 import hashlib
+import shutil
 import sys
-import zlib
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
 from lit_delays.audio.mel import NUM_BANDS, SECONDS, STEP_MS, MelName, mel_spectrogram
 from lit_delays.audio.recordings import load, require_soundfile
 from lit_delays.data import cache
+from lit_delays.data.cache import Arrays
 from lit_delays.data.features import FeatureArrays
-from lit_delays.data.files import SHOW_PROGRESS, default_cache_dir
+from lit_delays.data.files import default_cache_dir
+from lit_delays.data.lock import locked
 from lit_delays.data.sources import Split
 from lit_delays.errors import InputError
 
 FOLDER = "speech_commands_v0.02"
 LISTS: dict[Split, str] = {"val": "validation_list.txt", "test": "testing_list.txt"}
 NUM_STEPS = round(SECONDS * 1000 / STEP_MS) + 1
+SHOW_PROGRESS = 200  # recordings; computing fewer is over before a bar is read
 VERSION = 1  # of what is packed; a cache of another version is made anew
 
 
@@ -44,19 +50,19 @@ def open_speech_commands(
     recordings = list_recordings(folder, split)
     address = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
     packed = (cache_dir or default_cache_dir()) / f"gsc-{split}-{mel}-{address}.features"
-    about = {"version": VERSION, "mel": mel, "recordings": zlib.crc32("\n".join(recordings).encode())}
-    arrays = cache.load(packed, about)
-    if arrays is None:
-        _pack(folder, recordings, mel, packed, about)
-        arrays = cache.load(packed, about)
-    if arrays is None:
-        raise InputError(f"{packed} cannot be read back; check the disk, or give another $LIT_DELAYS_CACHE.")
+    about = {"version": VERSION, "mel": mel, "recordings": _digest(recordings)}
+    arrays = cache.load(packed, about) or _pack(folder, recordings, mel, packed, about)
     return FeatureArrays(
         arrays["features"].reshape(-1, NUM_STEPS, NUM_BANDS),
         np.array([words.index(name.split("/")[0]) for name in recordings]),
         words,
         partial(open_speech_commands, data_dir, split, mel, cache_dir),
     )
+
+
+def digest_of_list(data_dir: Path, split: Split) -> str:
+    """SHA-256 of the list of a split's recordings."""
+    return _digest(list_recordings(find_folder(data_dir), split))
 
 
 def find_folder(data_dir: Path) -> Path:
@@ -113,20 +119,44 @@ def _lines(path: Path) -> list[str]:
     return lines
 
 
-def _pack(folder: Path, recordings: list[str], mel: MelName, packed: Path, about: dict[str, object]) -> None:
+def _digest(recordings: list[str]) -> str:
+    return hashlib.sha256("\n".join(recordings).encode()).hexdigest()
+
+
+def _pack(folder: Path, recordings: list[str], mel: MelName, packed: Path, about: dict[str, Any]) -> Arrays:
+    """Processes that want the same split at once compute it once: the others wait."""
     require_soundfile()
+    try:
+        with locked(packed.with_suffix(".lock"), f"packing {packed.stem}") as alone:
+            if (arrays := cache.load(packed, about)) is not None:
+                return arrays
+            if alone:
+                for left in packed.parent.glob(glob.escape(packed.name) + ".*"):  # by one that was killed
+                    shutil.rmtree(left, ignore_errors=True)
+            with TemporaryDirectory(prefix=packed.name + ".", dir=packed.parent) as temporary:
+                features = _compute(folder, recordings, mel, Path(temporary) / "features")
+                cache.save(packed, {"features": features}, about)
+    except OSError as error:
+        raise InputError(
+            f"cannot write the cache into {packed.parent}: {error.strerror or error};"
+            " make room, or give another $LIT_DELAYS_CACHE."
+        ) from error
+    if (arrays := cache.load(packed, about)) is None:
+        raise InputError(f"{packed} cannot be read back; check the disk, or give another $LIT_DELAYS_CACHE.")
+    return arrays
+
+
+def _compute(folder: Path, recordings: list[str], mel: MelName, place: Path) -> NDArray[np.float16]:
+    """Spectrograms one after another, mapped from a file: they may be more than the memory holds."""
     bar = track(
         recordings,
-        description=f"{packed.name.split('-')[1]}: mel spectrograms",
+        description="mel spectrograms",
         console=Console(file=sys.stderr),
         disable=len(recordings) < SHOW_PROGRESS,
         transient=True,
     )
-    packed.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=packed.name + ".", dir=packed.parent) as temporary:
-        place = Path(temporary) / "features"
-        with place.open("wb") as file:
-            for name in bar:
-                samples, rate = load(folder / name)
-                mel_spectrogram(samples.mean(axis=1), rate, mel).astype(np.float16).tofile(file)
-        cache.save(packed, {"features": np.memmap(place, np.float16, mode="r")}, about)
+    with place.open("wb") as file:
+        for name in bar:
+            samples, rate = load(folder / name)
+            mel_spectrogram(samples.mean(axis=1), rate, mel).astype(np.float16).tofile(file)
+    return np.memmap(place, np.float16, mode="r")

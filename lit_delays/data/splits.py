@@ -76,11 +76,15 @@ class EpochSampler(Sampler[Ints]):
     ) -> None:
         self.num_samples, self.batch_size, self.shuffle = num_samples, batch_size, shuffle
         self.seed, self.rank, self.world_size = seed, rank, world_size
-        self.epoch = 0
+        self.epoch = self.num_seen = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of this epoch."""
         self.epoch = epoch
+
+    def go_on(self, epoch: int, num_seen: int) -> None:
+        """Choose the order of this epoch, and leave out its first batches once: they have been seen."""
+        self.epoch, self.num_seen = epoch, num_seen
 
     def __len__(self) -> int:
         samples_per_process = -(-self.num_samples // self.world_size)
@@ -92,7 +96,9 @@ class EpochSampler(Sampler[Ints]):
             # a process with one sample less must still take part in as many batches
             yield from np.array_split(own, len(self))
         else:
-            yield from (own[start : start + self.batch_size] for start in range(0, len(own), self.batch_size))
+            starts = range(0, len(own), self.batch_size)[self.num_seen :]
+            self.num_seen = 0
+            yield from (own[start : start + self.batch_size] for start in starts)
 
     def _order(self) -> Ints:
         if not self.shuffle:

@@ -5,18 +5,19 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from hashlib import file_digest
 from importlib import metadata
 from pathlib import Path
 from platform import python_version
 from tempfile import TemporaryFile
+from typing import Any
 
 import h5py
 from packaging.requirements import Requirement
 
 from lit_delays import wandb_server
-from lit_delays.data.files import default_cache_dir, peek_class_names
-from lit_delays.data.sources import SOURCES, Source
+from lit_delays.data.files import default_cache_dir
+from lit_delays.data.receipts import look_at, read_receipt
+from lit_delays.data.sources import SOURCES
 from lit_delays.doctor.devices import GIGABYTE, gpus, processes, processor
 from lit_delays.doctor.finding import Finding, State
 from lit_delays.experiments.arguments import Arguments
@@ -109,26 +110,26 @@ def folders(places: dict[str, Path]) -> Iterator[Finding]:
 
 
 def data(folder: Path) -> Iterator[Finding]:
-    """Whether the public data sets are here, whole and readable."""
+    """Whether the public data sets are here, and still what was fetched."""
     for name, source in SOURCES.items():
-        missing = [file for file in source.files.values() if not (folder / file).is_file()]
-        if missing:
-            advice = f"put {', '.join(missing)} there, for runs with --data.dataset={name}"
-            yield Finding("warn", name, f"not in {folder.absolute()}", advice)
+        files = [folder / file for file in source.files.values()]
+        fetch = f"python -m lit_delays data fetch {name} --data-dir {folder}"
+        if not all(file.is_file() for file in files):
+            yield Finding("warn", name, f"not in {folder.absolute()}", fetch)
             continue
-        damaged = list(damaged_files(source, folder))
-        advice = f"get {', '.join(damaged)} anew" if damaged else ""
-        found = f"{len(peek_class_names(folder / source.files['train']))} classes in {folder.absolute()}"
-        yield Finding("fail" if damaged else "ok", name, found, advice)
+        receipts = {file: read_receipt(file) for file in files}
+        changed = [file.name for file, receipt in receipts.items() if receipt and not _agrees(file, receipt)]
+        if changed:
+            yield Finding(
+                "fail", name, f"{', '.join(changed)} is not what was fetched", f"remove it; {fetch}"
+            )
+        else:
+            known = "as fetched" if all(receipts.values()) else "not fetched by `data fetch`, so not compared"
+            yield Finding("ok", name, f"in {folder.absolute()}, {known}")
 
 
-def damaged_files(source: Source, folder: Path) -> Iterator[str]:
-    """Files, packed ones too, that are here and are not what they must be."""
-    for name, digest in source.md5.items():
-        if (path := folder / name).is_file():
-            with path.open("rb") as file:
-                if file_digest(file, "md5").hexdigest() != digest:
-                    yield name
+def _agrees(file: Path, receipt: dict[str, Any]) -> bool:
+    return all(receipt.get(what) == value for what, value in look_at(file).items())
 
 
 def wandb() -> Iterator[Finding]:

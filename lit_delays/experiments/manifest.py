@@ -1,7 +1,6 @@
 """The runs of a sweep as lines: each has a name, a folder, and one command that makes it."""
 
 import json
-import os
 import re
 import shlex
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 from lit_delays.errors import InputError
 from lit_delays.experiments.results import FILE_NAME as RESULT
 from lit_delays.training.runs import default_name
+from lit_delays.writing import write_whole
 
 FILE_NAME = "manifest.jsonl"
 LONGEST_NAME = 64
@@ -61,10 +61,7 @@ def plan(lines: Sequence[list[str]], folder: Path, read_options: ReadOptions) ->
 
 def save(runs: Sequence[Run], path: Path) -> None:
     """Write one JSON line a run."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".part")
-    partial.write_text("".join(json.dumps(asdict(run)) + "\n" for run in runs))
-    os.replace(partial, path)
+    write_whole(path, "".join(json.dumps(asdict(run)) + "\n" for run in runs))
 
 
 def load(path: Path) -> list[Run]:

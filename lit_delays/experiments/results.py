@@ -2,12 +2,12 @@
 
 import json
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lit_delays.snn.network import DelaySNN
+from lit_delays.writing import write_whole
 
 FILE_NAME = "result.json"
 
@@ -48,9 +48,7 @@ class Result:
 
     def save(self, run_dir: Path) -> None:
         """Write ``result.json``, the mark of a finished run, into its folder; whole, or not at all."""
-        partial = run_dir / f"{FILE_NAME}.part"
-        partial.write_text(json.dumps(asdict(self), indent=2) + "\n")
-        os.replace(partial, run_dir / FILE_NAME)
+        write_whole(run_dir / FILE_NAME, json.dumps(asdict(self), indent=2) + "\n")
 
     @classmethod
     def load(cls, run_dir: Path) -> "Result":

@@ -172,12 +172,13 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
 
 @contextmanager
 def _signals_as_exit() -> Iterator[None]:
-    """Let SIGINT and SIGTERM unwind the stack, so that the children are stopped."""
+    """Let signals unwind the stack, so that the children are stopped; SLURM's SIGUSR1 is one to stop."""
 
     def leave(number: int, frame: FrameType | None) -> None:
-        sys.exit(128 + number)
+        sys.exit(130 if number == signal.SIGINT else 143)
 
-    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    before = {number: signal.signal(number, leave) for number in numbers}
     try:
         yield
     finally:

@@ -1,6 +1,7 @@
 """What happens beside the gradient steps: the soft delays narrow, and the layers are watched."""
 
 import time
+from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch import Callback
@@ -62,18 +63,24 @@ class SigmaAnnealing(Callback):
     @override
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         network = network_of(pl_module)
-        if network.config.delays != "learned":
-            return
+        if network.config.delays == "learned":
+            network.set_sigma(self._sigma(trainer, network))
+
+    @override
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        network = network_of(pl_module)
+        if network.config.delays == "learned":
+            pl_module.log("sigma", self._sigma(trainer, network))
+
+    def _sigma(self, trainer: pl.Trainer, network: DelaySNN) -> float:
         assert trainer.max_epochs is not None
-        sigma = sigma_at(
+        return sigma_at(
             trainer.current_epoch,
             self.schedule,
             start=max(self.start or network.config.max_delay // 2 + SIGMA_FLOOR, self.final),
             final=self.final,
             num_epochs=int(self.duration * trainer.max_epochs),
         )
-        network.set_sigma(sigma)
-        pl_module.log("sigma", sigma)
 
 
 class LayerStatistics(Callback):
@@ -101,8 +108,19 @@ class LayerStatistics(Callback):
             exists = slice(None) if layer.mask is None else layer.mask
             pl_module.log(f"abs_weight/{name}", layer.weight.detach()[exists].abs().mean())
             if name in self._before and layer.delay is not None:
-                moved = (layer.delay.detach() - self._before[name])[exists].abs().mean()
+                before = self._before[name].to(layer.delay)
+                moved = (layer.delay.detach() - before)[exists].abs().mean()
                 pl_module.log(f"delay_change/{name}", moved)
+        self._before = {}
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        """The delays at the start of an epoch that the run was stopped in."""
+        return {"before": self._before}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._before = state_dict["before"]
 
 
 class EpochLines(ProgressBar):

@@ -63,6 +63,9 @@ class DelayClassifier(pl.LightningModule):
                 for stage in ("train", "val", "test")
             }
         )
+        self.losses = nn.ModuleDict(
+            {f"{stage}_loss": MeanMetric(nan_strategy="disable") for stage in ("train", "val", "test")}
+        )
         self.firing_rates = nn.ModuleList(MeanMetric() for _ in range(network.num_hidden_layers))
 
     @override
@@ -93,11 +96,13 @@ class DelayClassifier(pl.LightningModule):
 
     def _step(self, stage: str, scores: Tensor, labels: Tensor) -> Tensor:
         loss = F.cross_entropy(scores, labels)
-        accuracy = self.accuracy[f"{stage}_acc"]
+        accuracy, mean_loss = self.accuracy[f"{stage}_acc"], self.losses[f"{stage}_loss"]
         assert isinstance(accuracy, Metric)
+        assert isinstance(mean_loss, Metric)
         accuracy.update(scores, labels if labels.ndim == 1 else labels.argmax(dim=-1))
+        mean_loss.update(loss.detach(), weight=len(labels))
         show = {"on_step": False, "on_epoch": True, "batch_size": len(labels), "prog_bar": True}
-        self.log(f"{stage}/loss", loss, sync_dist=True, **show)  # type: ignore[arg-type]
+        self.log(f"{stage}/loss", mean_loss, **show)  # type: ignore[arg-type]
         self.log(f"{stage}/acc", accuracy, **show)  # type: ignore[arg-type]
         return loss
 
@@ -119,6 +124,11 @@ class DelayClassifier(pl.LightningModule):
         num_epochs = self.trainer.max_epochs
         assert num_epochs is not None
         schedule_optimizer(optimizer.optimizer, self.optimizer_config, self.current_epoch, num_epochs)
+
+    @override
+    def on_train_epoch_end(self) -> None:
+        optimizer = self.optimizers()
+        assert isinstance(optimizer, LightningOptimizer)
         for group in optimizer.param_groups:
             if group["name"] != "norms":  # theirs is that of the weights
                 self.log(f"lr/{group['name']}", group["lr"])

@@ -13,6 +13,16 @@ NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Options that say where or how a run is kept, not what it computes
 NOT_PART_OF_A_RUN = ("name", "config", "ckpt_path", "weights_only", "verbose", "return_predictions")
 
+# Options of the data and the trainer that a run may change on its way
+FREE_DATA = ("data_dir", "train_file", "val_file", "test_file", "num_workers")  # hashes hold the files
+HELD_TRAINER = (
+    "max_epochs",
+    "accumulate_grad_batches",
+    "gradient_clip_val",
+    "gradient_clip_algorithm",
+    "precision",
+)
+
 
 def run_folder(config: dict[str, Any]) -> Path:
     """Folder of the run with this configuration: ``trainer.default_root_dir`` / its name.
@@ -41,6 +51,37 @@ def default_name(config: dict[str, Any]) -> str:
     chosen["trainer"] = {key: v for key, v in config["trainer"].items() if key != "default_root_dir"}
     digest = hashlib.sha256(json.dumps(chosen, sort_keys=True, default=str).encode()).hexdigest()
     return f"{config['data']['dataset']}-{digest[:8]}"
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Options that a run must keep, but that differ: their names, and both values.
+
+    Options that one of the two does not know are left out: another version of lit_delays made it.
+
+    Example:
+        >>> before, now = ({"trainer": {"max_epochs": epochs, "devices": epochs}} for epochs in (4, 8))
+        >>> differences(before, now)
+        [('trainer.max_epochs', 4, 8)]
+    """
+    first, second = _flat(_held(before)), _flat(_held(now))
+    return [
+        (name, first[name], second[name]) for name in first if name in second and first[name] != second[name]
+    ]
+
+
+def _held(options: dict[str, Any]) -> dict[str, Any]:
+    held = {name: value for name, value in options.items() if name not in NOT_PART_OF_A_RUN}
+    data, trainer = options.get("data", {}), options.get("trainer", {})
+    held["data"] = {name: value for name, value in data.items() if name not in FREE_DATA}
+    held["trainer"] = {name: value for name, value in trainer.items() if name in HELD_TRAINER}
+    return held
+
+
+def _flat(options: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in options.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
 
 
 def best_checkpoint(run_dir: Path) -> Path:

@@ -1,7 +1,7 @@
 """The table of a run: `metrics.csv`, one row an epoch."""
 
 import csv
-import os
+import io
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,8 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
+
+from lit_delays.writing import write_whole
 
 FILE_NAME = "metrics.csv"
 
@@ -61,14 +63,16 @@ class EpochTable(Logger):
     def save(self) -> None:
         if not self._rows:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         names = sorted({name for row in self._rows.values() for name in row})
-        partial = self.path.with_suffix(".part")
-        with partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, ["epoch", *names])
-            writer.writeheader()
-            writer.writerows({"epoch": epoch, **row} for epoch, row in sorted(self._rows.items()))
-        os.replace(partial, self.path)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, ["epoch", *names])
+        writer.writeheader()
+        writer.writerows({"epoch": epoch, **row} for epoch, row in sorted(self._rows.items()))
+        write_whole(self.path, text.getvalue())
+
+    def drop_from(self, epoch: int) -> None:
+        """Forget this epoch and those after it: they are made again."""
+        self._rows = {done: row for done, row in self._rows.items() if done < epoch}
 
 
 def read_table(path: Path) -> dict[int, dict[str, float]]:

@@ -146,9 +146,12 @@ class Listener(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def test_every_epoch_has_its_own_order_and_a_resumed_one_the_same(own, tmp_path):
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_every_epoch_has_its_own_order_and_a_resumed_one_the_same(num_workers, own, tmp_path):
+    own |= {"validation": "paper", "batch_size": 4, "num_workers": num_workers}
+
     def heard(max_epochs, ckpt_path=None):
-        listener, data = Listener(), SpikeData(**own, validation="paper", batch_size=4)
+        listener, data = Listener(), SpikeData(**own)
         quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
         trainer = pl.Trainer(
             accelerator="cpu",

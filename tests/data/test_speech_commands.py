@@ -87,11 +87,11 @@ def test_a_network_learns_to_tell_tones_apart(folder, tmp_path, monkeypatch, cap
     options = {
         "data.dataset": "gsc",
         "data.data_dir": folder.parent,
-        "data.batch_size": 2,
-        "model.network.hidden_size": 8,
+        "data.batch_size": 4,
+        "model.network.hidden_size": 16,
         "model.network.num_hidden_layers": 1,
         "model.network.dropout": 0,
-        "trainer.max_epochs": 6,
+        "trainer.max_epochs": 20,
         "trainer.accelerator": "cpu",
         "name": "tones",
     }

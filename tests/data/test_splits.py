@@ -70,5 +70,15 @@ def test_the_order_is_a_function_of_seed_and_epoch():
     assert order(0, 3) != order(1, 3)
 
 
+def test_an_epoch_that_was_begun_goes_on_and_the_next_is_whole():
+    sampler = EpochSampler(50, 7, shuffle=True)
+    sampler.set_epoch(3)
+    whole = [batch.tolist() for batch in sampler]
+    again = EpochSampler(50, 7, shuffle=True)
+    again.go_on(3, num_seen=5)
+    assert [batch.tolist() for batch in again] == whole[5:]
+    assert [batch.tolist() for batch in again] == whole
+
+
 def test_an_epoch_in_order_is_in_order():
     assert [batch.tolist() for batch in EpochSampler(5, 2)] == [[0, 1], [2, 3], [4]]

@@ -23,6 +23,15 @@ def test_a_resumed_table_goes_on(tmp_path):
     }
 
 
+def test_epochs_that_are_made_again_are_forgotten(tmp_path):
+    table = EpochTable(tmp_path)
+    for epoch in range(3):
+        table.log_metrics({"epoch": epoch, "val/acc": 0.5})
+    table.drop_from(1)
+    table.save()
+    assert list(read_table(tmp_path / "metrics.csv")) == [0]
+
+
 def test_an_empty_table_leaves_no_file(tmp_path):
     EpochTable(tmp_path / "run").save()
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,217 @@
+"""Cut a small run off at random moments, start it again, and compare its end with that of an uncut one.
+
+    python tests/cuts.py --cuts 25 --processes 1 2
+
+Every process is forked from this one, so that only the first pays for the imports. Of the result only times
+may differ.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGKILL)
+EXIT_CODES = {signal.SIGTERM: 143, signal.SIGUSR1: 143, signal.SIGINT: 130}
+OPTIONS = {
+    "config": ROOT / "configs/quickstart.yaml",
+    "model.network.hidden_size": 8,
+    "model.network.max_delay_ms": 60,
+    "model.network.dropout": 0.3,
+    "data.batch_size": 50,
+    "trainer.max_epochs": 4,
+    "trainer.limit_train_batches": 6,
+    "trainer.limit_val_batches": 1,
+    "trainer.limit_test_batches": 1,
+    "trainer.accelerator": "cpu",
+    "name": "run",
+}
+TIMES = ("minutes", "seconds")
+
+
+def prepare() -> None:
+    """Import what the forked processes need, and leave out the figures, which are no part of the state."""
+    from lit_delays import lightning_cli
+
+    torch.set_num_threads(1)
+    lightning_cli.draw_learning = lightning_cli.draw_delays = lambda *_: None  # type: ignore[assignment]
+
+
+class Attempt:
+    """One start of the run, in one or two processes.
+
+    Args:
+        root: Folder of runs.
+        num_processes: Processes of the run.
+        options: Options of ``fit`` beside OPTIONS.
+    """
+
+    def __init__(self, root: Path, num_processes: int = 1, **options: object) -> None:
+        given = {**OPTIONS, "trainer.default_root_dir": root, **options}
+        if num_processes > 1:
+            given |= {"trainer.devices": num_processes, "trainer.strategy": "ddp"}
+        words = ["fit", *(f"--{name}={value}" for name, value in given.items())]
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        self.log = root / "output.log"
+        root.mkdir(parents=True, exist_ok=True)
+        self.processes = [self._fork(words, rank, num_processes, port) for rank in range(num_processes)]
+
+    def _fork(self, words: list[str], rank: int, num_processes: int, port: str) -> int:
+        if process := os.fork():
+            return process
+        code = 1
+        try:
+            sys.stdout = sys.stderr = self.log.open("a", buffering=1)
+            os.dup2(sys.stderr.fileno(), 2)
+            if num_processes > 1:
+                os.environ.update(LOCAL_RANK=str(rank), MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+                os.environ["WORLD_SIZE"] = str(num_processes)
+            from lit_delays.cli import main
+
+            main(words)
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+
+    def send(self, number: int) -> None:
+        for process in self.processes:
+            os.kill(process, number)
+
+    def wait(self) -> list[int]:
+        """Exit codes by process; minus the signal where one was killed."""
+        codes = []
+        for process in self.processes:
+            code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+            codes.append(code)
+        self.processes = []
+        return codes
+
+
+def differences(first: object, second: object, place: str = "") -> list[str]:
+    """Places at which two nested states are not equal, bit for bit; times left out."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        found = [f"{place}: keys {first.keys() ^ second.keys()}"] if first.keys() != second.keys() else []
+        return found + [
+            line
+            for name in first.keys() & second.keys()
+            if name not in TIMES
+            for line in differences(first[name], second[name], f"{place}/{name}")
+        ]
+    if isinstance(first, list | tuple) and isinstance(second, list | tuple):
+        if len(first) != len(second):
+            return [f"{place}: length {len(first)}, {len(second)}"]
+        pairs = enumerate(zip(first, second, strict=True))
+        return [line for index, pair in pairs for line in differences(*pair, f"{place}/{index}")]
+    if isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor):
+        same = first.dtype == second.dtype and torch.equal(first, second)
+        return [] if same else [f"{place}: tensors"]
+    return [] if first == second else [f"{place}: {first!r}, {second!r}"]
+
+
+def compare(uncut: Path, cut: Path) -> list[str]:
+    """What tells two finished runs apart."""
+    found = []
+    if (uncut / "metrics.csv").read_bytes() != (cut / "metrics.csv").read_bytes():
+        found.append("metrics.csv")
+    found += differences(
+        *(json.loads((run / "result.json").read_text()) for run in (uncut, cut)), "result.json"
+    )
+    for name in ("best.ckpt", "last.ckpt"):
+        states = [
+            _portable(torch.load(run / "checkpoints" / name, weights_only=True), run) for run in (uncut, cut)
+        ]
+        found += differences(*states, name)
+    if left := [path.name for path in cut.rglob("*.part")]:
+        found.append(f"left over: {left}")
+    return found
+
+
+def _portable(state: object, run: Path) -> object:
+    """The state with the folder of its run left out of all paths."""
+    if isinstance(state, dict):
+        return {_portable(key, run): _portable(value, run) for key, value in state.items()}
+    if isinstance(state, list | tuple):
+        return [_portable(value, run) for value in state]
+    return state.replace(str(run.parent.resolve()), "") if isinstance(state, str) else state
+
+
+def cut_and_compare(
+    folder: Path, uncut: Path, number: int, seconds: float, num_processes: int
+) -> tuple[list[str], str]:
+    """Cut a run off by a signal after some seconds, let it go on to its end: differences, and the story."""
+    attempt = Attempt(folder, num_processes)
+    time.sleep(seconds)
+    attempt.send(number)
+    codes = attempt.wait()
+    last = folder / "run/checkpoints/last.ckpt"
+    story = f"exit {codes}, kept {_place(last)}"
+    found = [] if all(code in allowed(number) for code in codes) else [f"exit codes {codes}"]
+    final = Attempt(folder, num_processes).wait()
+    if any(final):
+        return [*found, f"the second start ended with {final}"], story
+    return found + compare(uncut, folder / "run"), story
+
+
+def allowed(number: int) -> tuple[int, ...]:
+    """Exit codes of a run that this signal reached: caught, before anything listened, or after the end."""
+    return (EXIT_CODES.get(number, -number), -number, 0, *((130, 1) if number == signal.SIGINT else ()))
+
+
+def _place(last: Path) -> str:
+    if not last.exists():
+        return "nothing"
+    loops = torch.load(last, weights_only=True)["loops"]["fit_loop"]
+    epochs, batches = loops["epoch_progress"]["current"], loops["epoch_loop.batch_progress"]["current"]
+    inside = f" and {batches['ready']} batches" if epochs["processed"] < epochs["ready"] else ""
+    return f"{epochs['processed']} epochs{inside}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--cuts", type=int, default=25)
+    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    prepare()
+    chance, identical = random.Random(args.seed), 0
+    with TemporaryDirectory() as temporary:
+        uncut, lasted = {}, {}
+        for count in args.processes:
+            start = time.monotonic()
+            assert Attempt(Path(temporary, f"uncut{count}"), count).wait() == [0] * count
+            uncut[count], lasted[count] = Path(temporary, f"uncut{count}/run"), time.monotonic() - start
+            print(f"uncut, {count} process(es): {lasted[count]:.1f} s", flush=True)
+        for cut in range(args.cuts):
+            count, number = args.processes[cut % len(args.processes)], chance.choice(SIGNALS)
+            seconds = chance.uniform(0, lasted[count])
+            folder = Path(temporary, f"cut{cut}")
+            found, story = cut_and_compare(folder, uncut[count], number, seconds, count)
+            identical += not found
+            what = f"{count} process(es), {signal.Signals(number).name} after {seconds:4.1f} s"
+            print(f"{cut:3} {what}: {story}: {found or 'identical'}", flush=True)
+    print(f"{identical} of {args.cuts} identical")
+    sys.exit(identical < args.cuts)
+
+
+if __name__ == "__main__":
+    main()
