@@ -37,6 +37,10 @@ OTHERS = {
         "run a trained network step by step on a recording or on events from another program",
         "lit_delays.commands.stream:stream",
     ),
+    "encode": (
+        "turn recordings (wav, flac) into spikes, with the artificial inner ear of SHD",
+        "lit_delays.commands.encode:encode",
+    ),
     "report": (
         "print a table of finished runs or sweeps, and draw it",
         "lit_delays.experiments.report:report",

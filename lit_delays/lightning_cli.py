@@ -113,11 +113,11 @@ class DelayCLI(LightningCLI):
             options.verbose = False  # after_test says it in one line
         check_epochs(plain["trainer"]["max_epochs"])
         check_clip(plain)
+        check_start(options.start_from, self.run_dir)
         start = checkpoint_for(self.command, options.ckpt_path, self.run_dir)
         options.ckpt_path = str(start) if start else None
         if self.command == "fit" and start:
             check_goes_on(start, plain)
-        check_start(options.start_from, self.run_dir)
         self.options = plain
         self._trainer_options = options.trainer.clone()
         place_wandb(options.trainer.logger, self.run_dir)
@@ -203,7 +203,7 @@ class DelayCLI(LightningCLI):
             print(self._result(Path(self.config[self.command].ckpt_path)))
 
     def predict(self, **kwargs: Any) -> None:
-        """Write ``predictions.csv``: the answer to every test sample, in the order of the file."""
+        """Write ``predictions.csv``: the answer to every sample, in order, and its label if known."""
         if self.trainer.world_size > 1:
             raise InputError(f"`predict` needs --trainer.devices=1, got {self.trainer.world_size} devices.")
         answers = self.trainer.predict(**{**kwargs, "return_predictions": True})
@@ -213,7 +213,9 @@ class DelayCLI(LightningCLI):
         writer = csv.writer(text)
         writer.writerow(["sample", "prediction", "label"])
         pairs = (pair for batch in answers or [] for pair in zip(*batch, strict=True))
-        writer.writerows([sample, *(names[int(k)] for k in pair)] for sample, pair in enumerate(pairs))
+        writer.writerows(
+            [sample, *(names[int(k)] if k >= 0 else "" for k in pair)] for sample, pair in enumerate(pairs)
+        )
         write_whole(path, text.getvalue())
         print(path)
 

@@ -14,7 +14,7 @@ CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 
 
 def test_all_configs_are_here():
-    names = ["quickstart", "shd", "spoken_digits", "ssc", "ssc_2kc", "wandb"]
+    names = ["gsc", "quickstart", "shd", "spoken_digits", "ssc", "ssc_2kc", "wandb"]
     assert [path.stem for path in CONFIGS if path.parent.name == "configs"] == names
 
 

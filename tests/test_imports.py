@@ -13,7 +13,8 @@ MAY_IMPORT = {
     "memory": set(),
     "snn": {"errors"},
     "writing": {"errors"},
-    "data": {"errors", "writing"},
+    "audio": {"errors"},
+    "data": {"errors", "writing", "audio"},
     "training": {"errors", "writing", "snn"},
     "experiments": {"errors", "writing", "snn", "training"},
     "wandb_server": set(),
@@ -21,7 +22,7 @@ MAY_IMPORT = {
     "doctor": {"data", "experiments", "wandb_server"},
     "trust": {"errors"},
     "deployed": {"errors", "snn"},
-    "commands": {"errors", "data", "snn", "training", "experiments", "deployed"},
+    "commands": {"errors", "audio", "data", "snn", "training", "experiments", "deployed"},
     "provenance": {"errors", "writing", "data"},
     "starting": {"errors", "training", "provenance", "trust"},
     "lightning_cli": {

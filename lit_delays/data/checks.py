@@ -4,7 +4,8 @@ import math
 from collections.abc import Collection
 from pathlib import Path
 
-from lit_delays.data.arrays import SpikeArrays
+from lit_delays.data.arrays import Ints, SpikeArrays
+from lit_delays.data.shd_layout import UNKNOWN
 from lit_delays.data.sources import Split
 from lit_delays.errors import InputError
 
@@ -43,3 +44,12 @@ def require(option: str, value: float, holds: bool, rule: str) -> None:
     """Refuse the value of an option that breaks its rule."""
     if not holds:
         raise InputError(f"`--data.{option}` must be {rule}, got {value:g}.")
+
+
+def check_known(labels: Ints, path: Path) -> None:
+    """Training and testing need to know every class."""
+    if (unknown := labels == UNKNOWN).any():
+        raise InputError(
+            f"{path}: `labels` of sample {int(unknown.argmax())} must be known, got {UNKNOWN};"
+            " give the file as --data.predict_file, to `predict`."
+        )

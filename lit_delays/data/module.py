@@ -10,20 +10,21 @@ import numpy as np
 from torch.utils.data import DataLoader
 from typing_extensions import override
 
+from lit_delays.audio.mel import NUM_BANDS, STEP_MS, MelName
 from lit_delays.data.arrays import Ints, SpikeArrays
 from lit_delays.data.augmentations import AugmentConfig, CountBatch, augmented, generator_of
-from lit_delays.data.checks import check_classes, check_lengths, check_own_files, require
+from lit_delays.data.checks import check_classes, check_known, check_lengths, check_own_files, require
+from lit_delays.data.choice import Choice, Samples
 from lit_delays.data.events import Binning, EventBatch, EventBatches
+from lit_delays.data.features import FeatureBatch, FeatureBatches
 from lit_delays.data.files import open_spikes
-from lit_delays.data.hashes import sha256_of
-from lit_delays.data.patterns import NUM_CHANNELS, make_patterns
-from lit_delays.data.sources import SOURCES, Split, locate
+from lit_delays.data.patterns import NUM_CHANNELS
+from lit_delays.data.sources import Split
 from lit_delays.data.spikes import BinningName
 from lit_delays.data.splits import EpochSampler, random_split, speaker_split
 from lit_delays.errors import InputError
 
-NUM_PATTERNS: dict[Split, int] = {"train": 2000, "test": 500}
-PATTERN_SEEDS: dict[Split, int] = {"train": 0, "test": 1}
+Loader = DataLoader[EventBatch | FeatureBatch]
 
 
 class SpikeData(pl.LightningDataModule):
@@ -32,13 +33,15 @@ class SpikeData(pl.LightningDataModule):
     HDF5 files are checked and packed once, into ``$LIT_DELAYS_CACHE`` (default ``~/.cache/lit_delays``).
 
     Args:
-        dataset: Spiking Heidelberg Digits, Spiking Speech Commands, your own ``files``, or generated
-            ``patterns`` of 20 channels, which take no notice of ``channels_per_bin``, ``num_units`` and
-            ``binning``.
+        dataset: Spiking Heidelberg Digits, Spiking Speech Commands, Google Speech Commands v2 as mel
+            spectrograms of 140 bands, your own ``files``, or generated ``patterns`` of 20 channels. These and
+            ``gsc`` take no notice of ``channels_per_bin``, ``num_units`` and ``binning``.
         data_dir: Folder of the public data sets' files.
         train_file: Your own HDF5 file in SHD's layout, instead of ``dataset``; needs ``test_file``.
         val_file: Your own validation file.
         test_file: Your own test file.
+        predict_file: What ``predict`` answers instead of the test set; its classes may be unknown.
+        mel: Front end of ``gsc``: a ``sound`` one, or the paper's, with 53 empty bands, for ``reference``.
         time_step_ms: Length of a time step, in ms, above 0.
         channels_per_bin: Neighbouring channels merged into one input, at least 1.
         num_units: Channels in the files, 1 to 65536.
@@ -58,11 +61,13 @@ class SpikeData(pl.LightningDataModule):
 
     def __init__(
         self,
-        dataset: Literal["patterns", "shd", "ssc", "files"] = "shd",
+        dataset: Literal["patterns", "shd", "ssc", "gsc", "files"] = "shd",
         data_dir: str = "data",
         train_file: str | None = None,
         val_file: str | None = None,
         test_file: str | None = None,
+        predict_file: str | None = None,
+        mel: MelName = "sound",
         time_step_ms: float = 10.0,
         channels_per_bin: int = 5,
         num_units: int = 700,
@@ -77,10 +82,11 @@ class SpikeData(pl.LightningDataModule):
         augment: AugmentConfig = AugmentConfig(),  # noqa: B008  (frozen)
     ) -> None:
         super().__init__()
-        own_files: dict[Split, str | None] = {"train": train_file, "val": val_file, "test": test_file}
-        self.own_files = {split: Path(file).expanduser() for split, file in own_files.items() if file}
-        self.dataset: str = "files" if self.own_files else dataset
-        self.data_dir, self.num_units = Path(data_dir), num_units
+        given: dict[Split, str | None] = {"train": train_file, "val": val_file, "test": test_file}
+        own_files = {split: Path(file).expanduser() for split, file in given.items() if file}
+        self.dataset: str = "files" if own_files else dataset
+        self.choice = Choice(self.dataset, Path(data_dir), own_files, num_units, mel)
+        self.predict_file = Path(predict_file).expanduser() if predict_file else None
         self.validation, self.val_fraction, self.split_seed = validation, val_fraction, split_seed
         self.batch_size, self.num_workers, self.augment = batch_size, num_workers, augment
         require("channels_per_bin", channels_per_bin, channels_per_bin >= 1, "at least 1")
@@ -91,9 +97,12 @@ class SpikeData(pl.LightningDataModule):
         require("num_workers", num_workers, num_workers >= 0, "at least 0")
         check_lengths(time_step_ms, clip_ms, padding)
         if self.dataset == "files":
-            check_own_files(self.own_files)
+            check_own_files(own_files)
+        if self.dataset == "gsc":
+            require("time_step_ms", time_step_ms, time_step_ms == STEP_MS, f"{STEP_MS:g} ms for gsc")
         is_pattern = self.dataset == "patterns"
-        self.num_inputs = NUM_CHANNELS if is_pattern else math.ceil(num_units / channels_per_bin)
+        fixed_inputs = {"patterns": NUM_CHANNELS, "gsc": NUM_BANDS}
+        self.num_inputs = fixed_inputs.get(self.dataset) or math.ceil(num_units / channels_per_bin)
         self.binning = Binning(
             rule="uniform" if is_pattern else binning,
             time_step_ms=time_step_ms,
@@ -103,7 +112,7 @@ class SpikeData(pl.LightningDataModule):
             fixed=padding == "fixed",
         )
         augment.check(time_step_ms, self.num_inputs)
-        self._opened: dict[Split, SpikeArrays] = {}
+        self._opened: dict[Split, Samples] = {}
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
@@ -123,7 +132,7 @@ class SpikeData(pl.LightningDataModule):
     @property
     def selection(self) -> str:
         """What a network is chosen by, in words for tables."""
-        if "val" in self._splits:
+        if "val" in self.choice.splits:
             return "validation file"
         if self.validation == "paper":
             return "test set (paper protocol)"
@@ -135,24 +144,23 @@ class SpikeData(pl.LightningDataModule):
 
     def hashes(self) -> dict[str, str]:
         """SHA-256 of the file of every split; the generated patterns have none."""
-        return {} if self.dataset == "patterns" else {s: sha256_of(self._path(s)) for s in self._splits}
+        return {} if self.dataset == "patterns" else {s: self.choice.digest(s) for s in self.choice.splits}
 
     @override
     def prepare_data(self) -> None:
         """Check and pack the files, in one process a machine."""
-        if self.dataset != "patterns":
-            for split in self._splits:
-                open_spikes(self._path(split), self.num_units)
+        for split in self.choice.splits:
+            self.choice.open(split)
 
     @override
     def setup(self, stage: str | None = None) -> None:
         """Open all files: a wrong test file shows before the training, not after it."""
-        for split in self._splits:
+        for split in self.choice.splits:
             self._open(split)
         _ = self._held_out  # so that a wrong split shows now
 
     @override
-    def train_dataloader(self) -> DataLoader[EventBatch]:
+    def train_dataloader(self) -> Loader:
         loader = self._loader(self._open("train"), self._held_out[0], shuffle=True)
         if self.trainer is not None:
             fit = self.trainer.fit_loop  # of a run that goes on: where it is
@@ -162,23 +170,33 @@ class SpikeData(pl.LightningDataModule):
         return loader
 
     @override
-    def val_dataloader(self) -> DataLoader[EventBatch]:
-        if "val" in self._splits:
+    def val_dataloader(self) -> Loader:
+        if "val" in self.choice.splits:
             return self._loader(self._open("val"))
         if self.validation == "paper":
             return self.test_dataloader()
         return self._loader(self._open("train"), self._held_out[1])
 
     @override
-    def test_dataloader(self) -> DataLoader[EventBatch]:
+    def test_dataloader(self) -> Loader:
         return self._loader(self._open("test"))
 
     @override
-    def predict_dataloader(self) -> DataLoader[EventBatch]:
-        return self.test_dataloader()
+    def predict_dataloader(self) -> Loader:
+        if self.predict_file is None:
+            return self.test_dataloader()
+        if self.dataset in ("patterns", "gsc"):
+            raise InputError(
+                f"`--data.predict_file` holds spikes, which a network for {self.dataset} cannot hear."
+            )
+        arrays = open_spikes(self.predict_file, self.choice.num_units)
+        check_classes(arrays, self.class_names, self.predict_file)
+        return self._loader(arrays)
 
     @override
-    def on_after_batch_transfer(self, batch: EventBatch, dataloader_idx: int) -> EventBatch | CountBatch:
+    def on_after_batch_transfer(
+        self, batch: EventBatch | FeatureBatch, dataloader_idx: int
+    ) -> EventBatch | FeatureBatch | CountBatch:
         """Augment a batch of training; what is drawn is a function of its place, so a resumed run agrees."""
         if self.trainer is None or not (self.trainer.training and self.augment.is_on):
             return batch
@@ -192,10 +210,13 @@ class SpikeData(pl.LightningDataModule):
             generator=generator_of(self.split_seed, *place, device=batch.labels.device),
         )
 
-    def _loader(
-        self, arrays: SpikeArrays, indices: Ints | None = None, shuffle: bool = False
-    ) -> DataLoader[EventBatch]:
-        batches = EventBatches(arrays, np.arange(len(arrays)) if indices is None else indices, self.binning)
+    def _loader(self, arrays: Samples, indices: Ints | None = None, shuffle: bool = False) -> Loader:
+        indices = np.arange(len(arrays)) if indices is None else indices
+        batches: EventBatches | FeatureBatches
+        if isinstance(arrays, SpikeArrays):
+            batches = EventBatches(arrays, indices, self.binning)
+        else:
+            batches = FeatureBatches(arrays, indices, self.binning)
         rank, world_size, on_gpu = 0, 1, False
         if self.trainer is not None:
             rank, world_size = self.trainer.global_rank, self.trainer.world_size
@@ -215,7 +236,7 @@ class SpikeData(pl.LightningDataModule):
         """Places in the training set to train on, and to validate on."""
         train = self._open("train")
         everything = np.arange(len(train))
-        if "val" in self._splits or self.validation == "paper":
+        if "val" in self.choice.splits or self.validation == "paper":
             return everything, everything[:0]
         if self.validation == "random" or self.dataset == "patterns":
             if len(train) < 2:
@@ -223,32 +244,17 @@ class SpikeData(pl.LightningDataModule):
             return random_split(len(train), self.val_fraction, self.split_seed)
         if train.speakers is None or len(np.unique(train.speakers)) < 2:
             raise InputError(
-                f"{self._path('train')}: `--data.validation=speakers` needs two or more speakers in"
+                f"{self.choice.path('train')}: `--data.validation=speakers` needs two or more speakers in"
                 " `extra/speaker`; give --data.validation=random."
             )
         return speaker_split(train.speakers, self.val_fraction, self.split_seed)
 
-    @property
-    def _splits(self) -> tuple[Split, ...]:
-        if self.dataset == "patterns":
-            return ("train", "test")
-        return tuple(self.own_files) or tuple(SOURCES[self.dataset].files)
-
-    def _path(self, split: Split) -> Path:
-        if not self.own_files:
-            return locate(self.dataset, split, self.data_dir)
-        path = self.own_files[split]
-        if not path.is_file():
-            raise InputError(f"cannot find {path.absolute()}; check `--data.{split}_file`.")
-        return path
-
-    def _open(self, split: Split) -> SpikeArrays:
+    def _open(self, split: Split) -> Samples:
         if split not in self._opened:
-            if self.dataset == "patterns":
-                arrays = make_patterns(NUM_PATTERNS[split], seed=PATTERN_SEEDS[split])
-            else:
-                arrays = open_spikes(self._path(split), self.num_units)
+            samples = self.choice.open(split)
+            if isinstance(samples, SpikeArrays) and self.dataset != "patterns":
+                check_known(samples.labels, self.choice.path(split))
                 if split != "train":
-                    check_classes(arrays, self.class_names, self._path(split))
-            self._opened[split] = arrays
+                    check_classes(samples, self.class_names, self.choice.path(split))
+            self._opened[split] = samples
         return self._opened[split]

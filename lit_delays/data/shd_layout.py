@@ -3,7 +3,7 @@
 ================== ==================== ======================================================
 ``spikes/times``   lists of floats      s, 0 to 60; no more spikes than the file has bytes for
 ``spikes/units``   lists of integers    channels, 0 to ``num_units - 1``
-``labels``         integers             classes, from 0
+``labels``         integers             classes, from 0; -1 where none is known
 ``extra/speaker``  integers, optional   who spoke
 ``extra/keys``     texts, optional      names of the classes, printable
 ================== ==================== ======================================================
@@ -26,6 +26,7 @@ from lit_delays.errors import InputError
 SAMPLES_AT_ONCE = 64
 MAX_CLASSES = 2**16
 MAX_NAME_LENGTH = 200  # characters
+UNKNOWN = -1  # label of a sample whose class nobody knows: good for `predict` alone
 
 Chunk = tuple[Half, NDArray[np.uint16], Ints]
 
@@ -53,7 +54,9 @@ def read_labels(file: h5py.File) -> Ints:
     rule = f"0 to {MAX_CLASSES - 1}"
     if num_classes:
         rule = f"below the number of names in `extra/keys` ({num_classes})"
-    wrong = (labels >= (num_classes or MAX_CLASSES)) | (labels < 0)
+    wrong = labels >= (num_classes or MAX_CLASSES)
+    if not wrong.any():
+        wrong, rule = labels < UNKNOWN, f"at least 0, or {UNKNOWN} for unknown"
     if wrong.any():
         sample = int(wrong.argmax())
         raise InputError(

@@ -47,6 +47,7 @@ def default_name(config: dict[str, Any]) -> str:
         'shd-9925d906'
     """
     chosen = {key: value for key, value in config.items() if key not in NOT_PART_OF_A_RUN}
+    chosen["data"] = {key: value for key, value in config["data"].items() if key != "predict_file"}
     chosen["trainer"] = {key: v for key, v in config["trainer"].items() if key != "default_root_dir"}
     digest = hashlib.sha256(json.dumps(chosen, sort_keys=True, default=str).encode()).hexdigest()
     return f"{config['data']['dataset']}-{digest[:8]}"

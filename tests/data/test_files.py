@@ -312,10 +312,7 @@ BAD = [
     ({"units": UNITS[:2]}, "`spikes/units` must have one entry a label (3), got 2."),
     ({"units": ([5], [], [0])}, "`spikes/units` of sample 0 must have one entry a spike time (2), got 1."),
     ({"labels": np.zeros(0, int)}, "`labels` must hold at least one sample, got 0."),
-    (
-        {"labels": [0, -1, 0]},
-        "`labels` of sample 1 must be below the number of names in `extra/keys` (2), got -1.",
-    ),
+    ({"labels": [0, -2, 0]}, "`labels` of sample 1 must be at least 0, or -1 for unknown, got -2."),
     (
         {"labels": [0, 1, 2]},
         "`labels` of sample 2 must be below the number of names in `extra/keys` (2), got 2.",

@@ -1,0 +1,1 @@
+"""Sound in: recordings, the artificial inner ear, mel spectrograms. Knows nothing of files of spikes."""
