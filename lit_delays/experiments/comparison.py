@@ -30,7 +30,7 @@ def draw_models(models: Sequence[Model], path: Path) -> Path:
     panel.set_yticks(range(len(names)), names)
     panel.set_ylim(len(names) - 0.5, -0.5)  # the first on top
     panel.set_xlabel("test accuracy (%)")
-    panel.set_title(_title(models), fontsize="medium")
+    panel.set_title(title(models), fontsize="medium")
     panel.grid(axis="x", alpha=0.3)
     panel.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower right", ncols=len(kinds), frameon=False)
@@ -58,8 +58,10 @@ def _draw(panel: Axes, models: dict[float, Model], label: str, colour: str, mark
     )
 
 
-def _title(models: Sequence[Model]) -> str:
-    data = models[0].config["data"]["dataset"]
+def title(models: Sequence[Model]) -> str:
+    """The data, and what a point is; files of one's own go by the name of the training file."""
+    options = models[0].config["data"]
+    data = Path(options["train_file"]).stem if options.get("train_file") else options["dataset"]
     seeds = sorted({len(model.results) for model in models})
     count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     return f"{data}: mean of {count} seed{'s' if seeds[-1] > 1 else ''}, 95 % interval"

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from lit_delays.errors import InputError
-from lit_delays.experiments.comparison import draw_models
+from lit_delays.experiments.comparison import draw_models, title
 from lit_delays.experiments.models import load_models, t_interval, t_quantile
 from lit_delays.experiments.report import report
 
@@ -49,6 +49,15 @@ def test_runs_that_differ_in_the_seed_alone_are_one_model(tmp_path):
     assert model.accuracy == fmean(ACCURACIES)
     assert model.interval == t_interval(ACCURACIES)
     assert model.mean("last_accuracy") == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize(("file", "name"), [(None, "shd"), ("data/digits_train.h5", "digits_train")])
+def test_a_figure_names_the_data_that_were_trained_on(file, name, tmp_path):
+    folder = run(tmp_path / "run")
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["data"]["train_file"] = file
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    assert title(load_models([folder])) == f"{name}: mean of 1 seed, 95 % interval"
 
 
 def test_a_run_that_is_given_twice_is_no_second_seed(tmp_path):
