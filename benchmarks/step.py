@@ -17,11 +17,6 @@ import sys
 import time
 from pathlib import Path
 
-from lit_delays.memory import tune_allocator
-
-if "reference" not in sys.argv[-1:]:  # each stack as its own command line runs it
-    tune_allocator()
-
 import torch
 from stacks import Step, make_batch, our_step, read_config, reference_step
 

@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import Any
 
 from lit_delays.errors import InputError
-from lit_delays.memory import tune_allocator
 
 TRAINING = {
     "fit": "train a network, then test the checkpoint with the best validation accuracy",
@@ -83,7 +82,6 @@ def main(args: list[str] | None = None) -> None:
 
 def run(command: str, args: list[str]) -> None:
     """Hand the command over to the part of the house that does it."""
-    tune_allocator()
     if command not in COMMANDS:
         raise InputError(f"unknown command {command!r}; choose from {', '.join(COMMANDS)}.")
     if command in OTHERS:

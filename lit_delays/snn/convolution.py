@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lit_delays.snn.eager import uncompiled
-from lit_delays.snn.spectral import circle, spectral_sum
+from lit_delays.snn.spectral import spectral_sum
+from lit_delays.snn.waves import circle
 
 Path = Literal["auto", "direct", "spectral"]
 

@@ -20,6 +20,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from lit_delays.snn.recycled import recycled
+
 KernelName = Literal["gaussian", "triangle", "laplace"]
 
 GROUP_SIZE = 2**17  # taps made at once: half a megabyte in float32
@@ -140,7 +142,7 @@ class _SoftKernel(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(weight, delay, sigma)
         ctx.name = name
-        kernel = weight.new_empty(max_delay, *weight.shape[:-1])
+        kernel = recycled((max_delay, *weight.shape[:-1]), weight.dtype, weight.device)
         for rows in _groups(weight, max_delay):
             bump = SHAPES[name](_distance(delay[rows], max_delay), sigma)
             bump *= weight[rows] / (bump.sum(dim=0) + EPSILON)

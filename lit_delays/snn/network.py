@@ -6,6 +6,7 @@ Shape letters: T input steps, T' output steps, B samples, N neurons, I inputs, C
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -150,10 +151,7 @@ class DelaySNN(nn.Module):
         """Run from rest; ``watch(layer, spikes)`` sees the output of every hidden layer before dropout."""
         x = counts
         for index, block in enumerate(self.hidden):
-            x = block.spikes(x)
-            if watch is not None:
-                watch(index, x)
-            x = block.transmit(x)
+            x = block(x, None if watch is None else partial(watch, index))
         voltage: Tensor = self.readout_neuron(self.readout(x))
         return voltage
 
@@ -193,20 +191,22 @@ class Block(nn.Module):
         self.neuron = make_neuron(config, config.v_threshold)
         self.dropout, self.synapse_tau = config.dropout, config.synapse_tau
 
-    def spikes(self, x: Tensor) -> Tensor:
-        """Output of the neurons, shape ``(T', B, N)``, for input ``(T, B, I)``."""
-        current, neuron = self.delays(x), self.neuron
-        if fits(self.norm, neuron, current):
-            return normed_lif_scan(current, self.norm, neuron.leak, neuron.v_threshold, neuron.surrogate)
-        normed = self.norm(current.flatten(0, 1))  # over time and batch; flat, so that SyncBatchNorm fits
-        spikes: Tensor = neuron(normed.view_as(current))
-        return spikes
-
-    def transmit(self, spikes: Tensor) -> Tensor:
-        """What the next layer hears of these spikes, same shape."""
-        mask = F.dropout(torch.ones_like(spikes[:1]), self.dropout, self.training)  # one mask for all steps
-        heard = spikes * mask if self.training else spikes
+    def forward(self, x: Tensor, watch: Callable[[Tensor], None] | None = None) -> Tensor:
+        """What the next layer hears, shape ``(T', B, N)``, of input ``(T, B, I)``; ``watch`` sees spikes."""
+        current = self.delays(x)
+        mask = F.dropout(torch.ones_like(current[:1]), self.dropout, self.training)  # one for all time steps
+        if watch is None and fits(self.norm, self.neuron, current):
+            heard = normed_lif_scan(current, self.norm, self.neuron, mask)
+        else:
+            heard = self._spikes(current, watch) * mask
         return heard if self.synapse_tau is None else synaptic_filter_scan(heard, self.synapse_tau)
+
+    def _spikes(self, current: Tensor, watch: Callable[[Tensor], None] | None) -> Tensor:
+        normed = self.norm(current.flatten(0, 1))  # over time and batch; flat, so that SyncBatchNorm fits
+        spikes: Tensor = self.neuron(normed.view_as(current))
+        if watch is not None:
+            watch(spikes)
+        return spikes
 
 
 def make_delays(config: NetworkConfig, num_inputs: int, num_outputs: int) -> DelayedLinear:

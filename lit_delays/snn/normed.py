@@ -1,7 +1,7 @@
-r"""Batch norm and spiking neurons as one operation, which keeps nothing but its input.
+r"""Batch norm, spiking neurons and dropout as one operation, which keeps nothing but its input.
 
 .. math:: z = \gamma\,\hat x + \beta, \qquad \hat x = \frac{x - \mu}{\sqrt{\mathrm{var} + \epsilon}}, \qquad
-          s = \mathrm{LIF}(z)
+          s = m \odot \mathrm{LIF}(z)
 
 Apart, the norm keeps its input for the backward pass and the neurons their voltage. Here the voltage is made
 again, which costs four operations a step where the sum of delayed inputs costs thousands. A batch norm's
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from lit_delays.snn.eager import uncompiled
 from lit_delays.snn.neurons import Neuron
+from lit_delays.snn.recycled import recycled
 from lit_delays.snn.scan import grad_leak, lif_backward
 from lit_delays.snn.surrogates import Surrogate
 
@@ -42,26 +43,24 @@ def fits(norm: nn.Module, neuron: Neuron, current: Tensor) -> bool:
 
 
 @uncompiled
-def normed_lif_scan(
-    current: Tensor, norm: nn.BatchNorm1d, leak: Tensor | float, v_threshold: float, surrogate: Surrogate
-) -> Tensor:
-    """Spikes of ``lif(norm(current))`` in training; updates the norm's running statistics.
+def normed_lif_scan(current: Tensor, norm: nn.BatchNorm1d, neuron: Neuron, mask: Tensor) -> Tensor:
+    """Spikes of ``neuron(norm(current)) * mask`` in training; updates the norm's running statistics.
 
     Args:
         current: Input currents, shape ``(T, B, N)``, for which :func:`fits` holds.
         norm: Batch norm over time and batch.
-        leak: As in :func:`~.neurons.lif`; so are the others.
-        v_threshold: Voltage at which a neuron spikes.
-        surrogate: Stands in for the derivative of the spike.
+        neuron: Leaky integrate-and-fire neurons.
+        mask: What of a spike is heard, shape ``(1, B, N)``.
 
     Returns:
-        Zeros and ones, shape ``(T, B, N)``.
+        Zeros and the mask's values, shape ``(T, B, N)``.
 
     Example:
         >>> from lit_delays.snn.surrogates import ATan
         >>> current = torch.tensor([0.0, 4.0, 1.0, 3.0]).view(4, 1, 1)
-        >>> normed_lif_scan(current, nn.BatchNorm1d(1), 0.5, 0.5, ATan()).detach().flatten()
-        tensor([0., 1., 0., 0.])
+        >>> neuron = Neuron("lif", tau=2.0, v_threshold=0.5, surrogate=ATan())
+        >>> normed_lif_scan(current, nn.BatchNorm1d(1), neuron, torch.tensor([[[2.0]]])).detach().flatten()
+        tensor([0., 2., 0., 0.])
     """
     current = current.contiguous()
     assert norm.num_batches_tracked is not None
@@ -72,7 +71,7 @@ def normed_lif_scan(
             current.detach().flatten(0, 1), norm.running_mean, norm.running_var, norm.momentum
         )
     deviation = (variance + norm.eps).sqrt()
-    settings = leak, v_threshold, surrogate
+    settings = mask, neuron.leak, neuron.v_threshold, neuron.surrogate
     return _NormedLif.apply(current, norm.weight, norm.bias, mean, deviation, *settings)  # type: ignore
 
 
@@ -85,37 +84,43 @@ class _NormedLif(torch.autograd.Function):
         bias: Tensor,
         mean: Tensor,
         deviation: Tensor,
+        mask: Tensor,
         leak: Tensor | float,
         v_threshold: float,
         surrogate: Surrogate,
     ) -> Tensor:
         scale = gain / deviation
         shift = bias - mean * scale
-        ctx.save_for_backward(current, mean, deviation, scale, shift)
+        ctx.save_for_backward(current, mean, deviation, scale, shift, mask)
         ctx.constants = keep, *_ = 1 - float(leak), v_threshold, surrogate
-        spikes, rest = torch.empty_like(current), torch.zeros_like(current[0])
-        for x, s in zip(current, spikes, strict=True):
+        heard, rest = _recycled_like(current), torch.zeros_like(current[0])
+        for x, s in zip(current, heard, strict=True):
             h = torch.addcmul(shift, x, scale).add_(rest, alpha=keep)
             torch.ge(h, v_threshold, out=s)
             rest = h.addcmul_(h, s, value=-1)
-        return spikes
+            s *= mask[0]
+        return heard
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        current, mean, deviation, scale, shift = ctx.saved_tensors
+        current, mean, deviation, scale, shift, mask = ctx.saved_tensors
         keep, v_threshold, surrogate = ctx.constants
         v_mem = _voltage(current, scale, shift, keep, v_threshold)
-        learns_leak = ctx.needs_input_grad[5]
-        place = torch.empty_like(v_mem) if learns_leak else v_mem
-        grad = lif_backward(grad, v_mem, keep, v_threshold, surrogate, out=place)
+        learns_leak = ctx.needs_input_grad[6]
+        place = _recycled_like(v_mem) if learns_leak else v_mem
+        grad = lif_backward(grad, v_mem, keep, v_threshold, surrogate, mask, out=place)
         leak = grad_leak(grad, v_mem, v_threshold) if learns_leak else None
         gain, bias = _norm_backward(grad, current, mean, deviation, scale)
-        return grad, gain, bias, None, None, leak, None, None
+        return grad, gain, bias, None, None, None, leak, None, None
+
+
+def _recycled_like(x: Tensor) -> Tensor:
+    return recycled(x.shape, x.dtype, x.device)
 
 
 def _voltage(current: Tensor, scale: Tensor, shift: Tensor, keep: float, v_threshold: float) -> Tensor:
     """Voltage before reset, by the same operations as in the forward pass: not one bit may differ."""
-    v_mem, rest = torch.empty_like(current), torch.zeros_like(current[0])
+    v_mem, rest = _recycled_like(current), torch.zeros_like(current[0])
     for x, h in zip(current, v_mem, strict=True):
         torch.addcmul(shift, x, scale, out=h).add_(rest, alpha=keep)
         rest = torch.addcmul(h, h, (h >= v_threshold).to(h.dtype), value=-1)

@@ -103,13 +103,18 @@ def lif_backward(
     keep: float,
     v_threshold: float,
     surrogate: Surrogate,
+    mask: Tensor | None = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Gradient of the currents from that of the spikes; ``out`` may be ``v_mem``, which then is lost."""
+    """Gradient of the currents from that of the spikes; ``out`` may be ``v_mem``, which then is lost.
+
+    With a mask ``(1, B, N)`` the gradient that is given is that of the product of both.
+    """
     result, later = torch.empty_like(v_mem) if out is None else out, torch.zeros_like(v_mem[0])
     for t in range(len(v_mem) - 1, -1, -1):
         silent = (v_mem[t] < v_threshold).to(v_mem.dtype)
-        here = surrogate.derivative(v_mem[t] - v_threshold).mul_(grad[t])
+        above = grad[t] if mask is None else grad[t] * mask[0]
+        here = surrogate.derivative(v_mem[t] - v_threshold).mul_(above)
         later = torch.addcmul(here, silent, later, value=keep, out=result[t])
     return result
 

@@ -11,6 +11,8 @@ import threading
 import torch
 from torch import Tensor
 
+from lit_delays.snn.recycled import pages
+
 
 class _Buffers(threading.local):
     """One set a thread: two networks in two threads must not write into the same memory."""
@@ -44,5 +46,10 @@ def scratch(name: str, shape: tuple[int, ...], dtype: torch.dtype, device: torch
     if buffer is None or len(buffer) < num_bytes:
         _buffers.by_name.pop(name, None)  # before the larger one is there
         del buffer
-        buffer = _buffers.by_name[name] = torch.empty(num_bytes, dtype=torch.uint8)
+        buffer = _buffers.by_name[name] = torch.frombuffer(pages(max(num_bytes, 1)), dtype=torch.uint8)
     return buffer[:num_bytes].view(dtype).view(shape)
+
+
+def scratch_like(name: str, like: Tensor, *shape: int) -> Tensor:
+    """:func:`scratch` with the type and device of another tensor."""
+    return scratch(name, shape, like.dtype, like.device)

@@ -11,7 +11,8 @@ from torch import Tensor
 from lit_delays.snn import convolution
 from lit_delays.snn.convolution import cheaper, delayed_sum, direct_sum, use
 from lit_delays.snn.delays import DelayedLinear
-from lit_delays.snn.spectral import circle, matrices, spectral_sum
+from lit_delays.snn.spectral import spectral_sum
+from lit_delays.snn.waves import circle, make_groups
 
 TINY = st.integers(1, 3)
 
@@ -45,7 +46,7 @@ def test_its_gradients_are_those_of_finite_differences() -> None:
 
 
 def test_spectra_made_in_pieces_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lit_delays.snn.spectral.ROWS", 5)
+    monkeypatch.setattr("lit_delays.snn.spectral.FREQUENCIES", 2)
     monkeypatch.setattr("lit_delays.snn.spectral.SAMPLES", 3)
     monkeypatch.setattr("lit_delays.snn.spectral.FOLDED", 2)
     for direct, fast in both(draw(9, 5, 2), draw(4, 3, 2), 10):
@@ -144,7 +145,7 @@ def test_the_circle_is_long_enough_and_even() -> None:
 
 def test_constants_are_made_once() -> None:
     size = (10, 3, 11, torch.float64, torch.device("cpu"))
-    assert matrices(*size) is matrices(*size)
+    assert make_groups(*size) is make_groups(*size)
 
 
 @pytest.mark.parametrize("inner", ["x", "kernel"])
