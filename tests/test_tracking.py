@@ -88,6 +88,20 @@ def test_an_offline_run_holds_the_options_and_the_metrics_and_sigma(run):
             assert history[epoch][name] == pytest.approx(table[epoch][name]), (epoch, name)
 
 
+def test_an_offline_run_holds_the_figures(run):
+    (path,) = (run / "wandb").glob("offline-run-*/run-*.wandb")
+    logged = defaultdict(dict)
+    for record in records(path):
+        for item in record.history.item:
+            name, *rest = item.nested_key or [item.key]
+            if name.startswith("figures/"):
+                logged[name][".".join(rest)] = json.loads(item.value_json)
+    assert set(logged) == {f"figures/{name}" for name in ("learning", "delays", "confusion", "sample")}
+    for name, images in logged.items():
+        (kept,) = (path.parent / "files" / file for file in images["filenames"])
+        assert kept.read_bytes() == (run / f"{name.removeprefix('figures/')}.png").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("key", "network", "mode"), [(KEY, True, None), (KEY, False, "offline"), (None, True, "offline")]
 )
