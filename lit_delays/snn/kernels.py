@@ -20,6 +20,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from lit_delays.snn.eager import uncompiled
 from lit_delays.snn.recycled import recycled
 
 KernelName = Literal["gaussian", "triangle", "laplace"]
@@ -105,6 +106,7 @@ def one_tap(delay: Tensor, max_delay: int) -> Tensor:
     return (_distance(delay.round(), max_delay) == 0).to(delay.dtype)
 
 
+@uncompiled
 def soft_kernel(weight: Tensor, delay: Tensor, sigma: Tensor, max_delay: int, name: KernelName) -> Tensor:
     r"""Weight of every lag in training: each synapse's weight, spread around its delay.
 
@@ -130,7 +132,7 @@ def soft_kernel(weight: Tensor, delay: Tensor, sigma: Tensor, max_delay: int, na
         >>> soft_kernel(weight, delay, torch.tensor(0.5), 3, "gaussian").flatten()
         tensor([0.2130, 1.5740, 0.2130])
     """
-    return _SoftKernel.apply(weight, delay, sigma, max_delay, name)  # type: ignore[no-any-return, no-untyped-call]
+    return _SoftKernel.apply(weight, delay, sigma, max_delay, name)  # type: ignore
 
 
 class _SoftKernel(torch.autograd.Function):

@@ -198,7 +198,8 @@ class Block(nn.Module):
         if watch is None and fits(self.norm, self.neuron, current):
             heard = normed_lif_scan(current, self.norm, self.neuron, mask)
         else:
-            heard = self._spikes(current, watch) * mask
+            spikes = self._spikes(current, watch)
+            heard = spikes * mask if self.training else spikes
         return heard if self.synapse_tau is None else synaptic_filter_scan(heard, self.synapse_tau)
 
     def _spikes(self, current: Tensor, watch: Callable[[Tensor], None] | None) -> Tensor:

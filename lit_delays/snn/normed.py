@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from lit_delays.snn.eager import uncompiled
 from lit_delays.snn.neurons import Neuron
-from lit_delays.snn.recycled import recycled
+from lit_delays.snn.recycled import recycled_like
 from lit_delays.snn.scan import grad_leak, lif_backward
 from lit_delays.snn.surrogates import Surrogate
 
@@ -93,7 +93,7 @@ class _NormedLif(torch.autograd.Function):
         shift = bias - mean * scale
         ctx.save_for_backward(current, mean, deviation, scale, shift, mask)
         ctx.constants = keep, *_ = 1 - float(leak), v_threshold, surrogate
-        heard, rest = _recycled_like(current), torch.zeros_like(current[0])
+        heard, rest = recycled_like(current), torch.zeros_like(current[0])
         for x, s in zip(current, heard, strict=True):
             h = torch.addcmul(shift, x, scale).add_(rest, alpha=keep)
             torch.ge(h, v_threshold, out=s)
@@ -107,20 +107,16 @@ class _NormedLif(torch.autograd.Function):
         keep, v_threshold, surrogate = ctx.constants
         v_mem = _voltage(current, scale, shift, keep, v_threshold)
         learns_leak = ctx.needs_input_grad[6]
-        place = _recycled_like(v_mem) if learns_leak else v_mem
+        place = recycled_like(v_mem) if learns_leak else v_mem
         grad = lif_backward(grad, v_mem, keep, v_threshold, surrogate, mask, out=place)
         leak = grad_leak(grad, v_mem, v_threshold) if learns_leak else None
         gain, bias = _norm_backward(grad, current, mean, deviation, scale)
         return grad, gain, bias, None, None, None, leak, None, None
 
 
-def _recycled_like(x: Tensor) -> Tensor:
-    return recycled(x.shape, x.dtype, x.device)
-
-
 def _voltage(current: Tensor, scale: Tensor, shift: Tensor, keep: float, v_threshold: float) -> Tensor:
     """Voltage before reset, by the same operations as in the forward pass: not one bit may differ."""
-    v_mem, rest = _recycled_like(current), torch.zeros_like(current[0])
+    v_mem, rest = recycled_like(current), torch.zeros_like(current[0])
     for x, h in zip(current, v_mem, strict=True):
         torch.addcmul(shift, x, scale, out=h).add_(rest, alpha=keep)
         rest = torch.addcmul(h, h, (h >= v_threshold).to(h.dtype), value=-1)

@@ -9,12 +9,13 @@ import math
 import mmap
 import threading
 import weakref
+from contextlib import suppress
 
 import torch
 from torch import Tensor
 
 LARGE = 2**20  # bytes; smaller ones come from the C library, which keeps them
-PATIENCE = 500  # requests, a few training steps, after which a buffer that nobody took is given back
+PATIENCE = 500  # requests, dozens of training steps: buffers free for longer go when the next one is made
 
 
 def pages(num_bytes: int) -> mmap.mmap:
@@ -22,7 +23,8 @@ def pages(num_bytes: int) -> mmap.mmap:
     private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
     memory = mmap.mmap(-1, num_bytes, **private)
     if hasattr(mmap, "MADV_HUGEPAGE"):
-        memory.madvise(mmap.MADV_HUGEPAGE)
+        with suppress(OSError):  # a kernel without them
+            memory.madvise(mmap.MADV_HUGEPAGE)
     return memory
 
 
@@ -52,7 +54,7 @@ class _Pool(threading.local):
 
     def take(self, num_bytes: int) -> memoryview:
         self.requests += 1
-        size = 1 << (num_bytes - 1).bit_length()  # neighbours share it; what nobody touches costs nothing
+        size = 1 << (num_bytes - 1).bit_length()  # neighbours share it, and Linux gives what is touched
         free = (buffer for buffer in self.buffers if len(buffer.memory) == size and buffer.is_free())
         buffer = next(free, None) or self._grow(size)
         buffer.last_request = self.requests
@@ -66,6 +68,11 @@ class _Pool(threading.local):
 
 
 _pool = _Pool()
+
+
+def recycled_like(x: Tensor) -> Tensor:
+    """:func:`recycled` of the shape, type and device of another tensor."""
+    return recycled(tuple(x.shape), x.dtype, x.device)
 
 
 def recycled(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -86,4 +93,5 @@ def recycled(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -
     size = math.prod(shape)
     if device.type != "cpu" or size * dtype.itemsize < LARGE:
         return torch.empty(shape, dtype=dtype, device=device)
-    return torch.frombuffer(_pool.take(size * dtype.itemsize), dtype=dtype, count=size).view(shape)
+    tensor = torch.frombuffer(_pool.take(size * dtype.itemsize), dtype=dtype, count=size)
+    return tensor.resize_(shape)  # not a view, which autograd would let nobody change in place

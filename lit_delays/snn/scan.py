@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from lit_delays.snn.eager import uncompiled
+from lit_delays.snn.recycled import recycled_like
 from lit_delays.snn.surrogates import Surrogate
 
 
@@ -88,7 +89,7 @@ def _triton() -> Any:
 
 
 def _lif_forward(current: Tensor, keep: float, v_threshold: float) -> tuple[Tensor, Tensor]:
-    spikes, v_mem = torch.empty_like(current), torch.empty_like(current)
+    spikes, v_mem = recycled_like(current), recycled_like(current)
     rest = torch.zeros_like(current[0])
     for x, h, s in zip(current, v_mem, spikes, strict=True):
         torch.add(x, rest, alpha=keep, out=h)
@@ -110,7 +111,7 @@ def lif_backward(
 
     With a mask ``(1, B, N)`` the gradient that is given is that of the product of both.
     """
-    result, later = torch.empty_like(v_mem) if out is None else out, torch.zeros_like(v_mem[0])
+    result, later = recycled_like(v_mem) if out is None else out, torch.zeros_like(v_mem[0])
     for t in range(len(v_mem) - 1, -1, -1):
         silent = (v_mem[t] < v_threshold).to(v_mem.dtype)
         above = grad[t] if mask is None else grad[t] * mask[0]
@@ -122,7 +123,7 @@ def lif_backward(
 class _LeakyIntegral(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, current: Tensor, leak: Tensor | float) -> Tensor:
-        v_mem, last, ctx.keep = torch.empty_like(current), torch.zeros_like(current[0]), 1 - float(leak)
+        v_mem, last, ctx.keep = recycled_like(current), torch.zeros_like(current[0]), 1 - float(leak)
         for x, v in zip(current, v_mem, strict=True):
             last = torch.add(x, last, alpha=ctx.keep, out=v)
         if ctx.needs_input_grad[1]:
@@ -131,7 +132,7 @@ class _LeakyIntegral(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None]:
-        result, later = torch.empty_like(grad), torch.zeros_like(grad[0])
+        result, later = recycled_like(grad), torch.zeros_like(grad[0])
         for t in range(len(grad) - 1, -1, -1):
             later = torch.add(grad[t], later, alpha=ctx.keep, out=result[t])
         leak = grad_leak(result, ctx.saved_tensors[0], math.inf) if ctx.needs_input_grad[1] else None
@@ -141,7 +142,7 @@ class _LeakyIntegral(torch.autograd.Function):
 class _SynapticFilter(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, spikes: Tensor, tau: float) -> Tensor:
-        trace, last = torch.empty_like(spikes), torch.zeros_like(spikes[0])
+        trace, last = recycled_like(spikes), torch.zeros_like(spikes[0])
         for s, current in zip(spikes, trace, strict=True):
             last = torch.addcmul(s, last, 1 - (1 - s) / tau, out=current)
         ctx.save_for_backward(spikes, trace)
@@ -151,7 +152,7 @@ class _SynapticFilter(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         spikes, trace = ctx.saved_tensors
-        result, later = torch.empty_like(grad), torch.zeros_like(grad[0])
+        result, later = recycled_like(grad), torch.zeros_like(grad[0])
         for t in range(len(grad) - 1, -1, -1):
             later = grad[t] + later
             before = trace[t - 1] if t else torch.zeros_like(later)

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_delays.snn.recycled import recycled
+from lit_delays.snn.recycled import recycled, recycled_like
 from lit_delays.snn.scratch import scratch_like
 from lit_delays.snn.waves import Group, fold, make_groups, unfold
 
@@ -51,9 +51,8 @@ def spectral_sum(x: Tensor, kernel: Tensor, num_steps: int) -> Tensor:
     reduced = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
     with torch.autocast(device, enabled=False):
         dtype = torch.float32 if reduced else torch.promote_types(x.dtype, kernel.dtype)
-        lags = kernel if len(kernel) <= num_steps else kernel[:num_steps]  # later ones are never heard
         apply: Callable[..., Tensor] = _SpectralSum.apply
-        return apply(x.to(dtype), lags.to(dtype), num_steps, reduced or dtype)
+        return apply(x.to(dtype), kernel.to(dtype), num_steps, reduced or dtype)
 
 
 class _SpectralSum(torch.autograd.Function):
@@ -61,11 +60,11 @@ class _SpectralSum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernel: Tensor, num_steps: int, dtype: torch.dtype) -> Tensor:
-        x = x.contiguous()
-        groups = make_groups(len(x), len(kernel), num_steps, x.dtype, x.device)
+        x, heard = x.contiguous(), kernel[:num_steps]  # later lags are never heard
+        groups = make_groups(len(x), len(heard), num_steps, x.dtype, x.device)
         y = recycled((num_steps, x.shape[1], kernel.shape[1]), x.dtype, x.device)
         for some, group in product(_pieces(x.shape[1], SAMPLES), groups):
-            lags = fold(kernel, group, x.dtype, "lags")
+            lags = fold(heard, group, x.dtype, "lags")
             spectrum = _to_spectrum(group.inputs, group, x[:, some], "inputs", dtype)
             products = scratch_like("outputs", spectrum, *spectrum.shape[:3], kernel.shape[1])
             for rows in _pieces(len(spectrum), FREQUENCIES):
@@ -75,18 +74,19 @@ class _SpectralSum(torch.autograd.Function):
         if any(ctx.needs_input_grad):
             ctx.save_for_backward(*_compact(x), kernel)
             ctx.groups, ctx.dtype = groups, dtype
-        return _exact_head(y, x, kernel)
+        return _exact_head(y, x, heard)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
         x, size, kernel = ctx.saved_tensors
         grad, dtype = grad.contiguous(), ctx.dtype
-        grad_x = recycled(x.shape, kernel.dtype, kernel.device) if ctx.needs_input_grad[0] else None
-        grad_kernel = recycled(kernel.shape, kernel.dtype, kernel.device)
+        grad_x = recycled(tuple(x.shape), kernel.dtype, kernel.device) if ctx.needs_input_grad[0] else None
+        grad_kernel, heard = recycled_like(kernel), kernel[: len(grad)]
+        grad_kernel[len(grad) :] = 0
         for some, group in product(_pieces(x.shape[1], SAMPLES), ctx.groups):
-            lags = fold(kernel, group, kernel.dtype, "lags")
+            lags = fold(heard, group, kernel.dtype, "lags")
             grad_lags = scratch_like("grad_lags", lags, *lags.shape).zero_()
-            # made again, not kept: it is half as large again as x
+            # made again, not kept: that of both groups is half as large again as x
             spectrum = _to_spectrum(group.inputs, group, x[:, some], "inputs", dtype)
             above = _to_spectrum(group.outputs.mT, group, grad[:, some], "outputs", dtype)
             for rows in _pieces(len(spectrum), FREQUENCIES):
@@ -95,7 +95,7 @@ class _SpectralSum(torch.autograd.Function):
                 _add_taps(group, rows, torch.bmm(outputs.mT, inputs, out=taps), grad_lags)
                 if grad_x is not None:  # takes the place of the rows that are done
                     torch.bmm(outputs, _taps(group, rows, lags, dtype), out=inputs)
-            unfold(grad_lags, group, grad_kernel, some.start > 0)
+            unfold(grad_lags, group, grad_kernel[: len(grad)], some.start > 0)
             if grad_x is not None:
                 _from_spectrum(group.inputs.mT, group, spectrum, out=grad_x[:, some])
         return grad_x, grad_kernel.mul_(size), None, None
@@ -113,7 +113,7 @@ def _compact(x: Tensor) -> tuple[Tensor, Tensor]:
 
 def _pieces(batch: int, most: int) -> list[slice]:
     """Equal shares of the batch, of at most so many samples."""
-    size = -(-batch // -(-batch // most))
+    size = -(-batch // max(1, -(-batch // most)))
     return [slice(first, first + size) for first in range(0, batch, size)]
 
 

@@ -67,7 +67,10 @@ def _by_symmetry(cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def fold(x: Tensor, group: Group, dtype: torch.dtype, place: str) -> Tensor:
-    """What each symmetry of a group sees, ``(2, q, B, N)``: sum or difference of halves, then of mirrors."""
+    """What each symmetry of a group sees, ``(2, q, B, N)``: sum or difference of halves, then of mirrors.
+
+    Where nothing is folded it is ``x`` itself, twice; else it lies in the scratch memory of that name.
+    """
     steps = min(len(x), group.half)
     quarter, past = min(steps, group.half // 2 + 1), len(x) - steps
     if len(x) == quarter:
@@ -87,7 +90,7 @@ def fold(x: Tensor, group: Group, dtype: torch.dtype, place: str) -> Tensor:
 
 
 def unfold(parts: Tensor, group: Group, out: Tensor, adds: bool = False) -> None:
-    """Write, or add, what a group gives to the steps of ``out``: the transpose of :func:`fold`."""
+    """Write, or add, what a group gives to the steps of ``out``: :func:`fold` transposed. Parts are lost."""
     steps = min(len(out), group.half)
     quarter, past = parts.shape[1], len(out) - steps
     given = scratch_like("halves", parts, steps, *out.shape[1:])

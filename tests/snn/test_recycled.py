@@ -1,6 +1,7 @@
 """Recycled memory: never two owners at a time, and not more of it than was once in use."""
 
 import gc
+import mmap
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from lit_delays.snn import recycled as module
 from lit_delays.snn.network import DelaySNN, NetworkConfig
 from lit_delays.snn.recycled import recycled
+from lit_delays.snn.spectral import spectral_sum
 
 CPU = torch.device("cpu")
 LARGE = module.LARGE // 4  # numbers
@@ -54,6 +56,22 @@ def test_what_autograd_saved_is_kept() -> None:
     y.sum().backward()
     assert x.grad is not None
     assert torch.equal(x.grad, torch.full_like(x, 3.0))
+
+
+def test_a_large_result_may_be_changed_in_place() -> None:
+    x, kernel = torch.rand(64, 64, 128), torch.rand(9, 128, 128, requires_grad=True)
+    for large in (spectral_sum(x, kernel, 64), torch.zeros(1) + spectral_sum(x[:, :1], kernel, 64)):
+        large.mul_(2).sum().backward()  # type: ignore[no-untyped-call]
+    assert kernel.grad is not None
+
+
+def test_a_kernel_without_large_pages_has_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing(mmap.mmap):
+        def madvise(self, *_: object) -> None:
+            raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr("lit_delays.snn.recycled.mmap.mmap", Refusing)
+    assert numbers(LARGE).fill_(1.0).sum() == LARGE
 
 
 def test_training_takes_no_more_memory_after_its_first_step() -> None:
