@@ -23,7 +23,9 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="folder of a finished run")
     run: Path = parser.parse_args().run
     network = DelayClassifier.load_from_checkpoint(last_checkpoint(run), weights_only=True).network.eval()
-    data = SpikeData(**yaml.safe_load((run / "config.yaml").read_text())["data"])
+    options = yaml.safe_load((run / "config.yaml").read_text())["data"]
+    data = SpikeData(**{name: value for name, value in options.items() if name != "augment"})
+    data.prepare_data()
     data.setup()
     same = entries = samples = 0
     right = {"spectral": 0, "direct": 0}
