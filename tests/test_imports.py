@@ -10,7 +10,6 @@ import lit_delays
 HOUSE = Path(lit_delays.__file__).parent
 MAY_IMPORT = {
     "errors": set(),
-    "memory": set(),
     "snn": {"errors"},
     "writing": {"errors"},
     "audio": {"errors"},
@@ -32,7 +31,6 @@ MAY_IMPORT = {
     "fit_options": {"errors", "training", "trust", "lightning_cli"},
     "cli": {
         "errors",
-        "memory",
         "training",
         "lightning_cli",
         "fit_options",
