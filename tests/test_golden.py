@@ -50,6 +50,16 @@ def _neurons(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(network_module, "synaptic_filter_scan", neurons.synaptic_filter)
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_reference_starts_with_weights_as_large_as_ours_sparse_or_not(path: Path) -> None:
+    golden = np.load(path)
+    torch.manual_seed(0)
+    ours = DelaySNN(network_config(json.loads(str(golden["meta"])), fan_in=None))
+    for index, layer in enumerate(ours.delay_layers()):
+        theirs = abs(golden[f"init.weight{index}"]).max()
+        assert theirs == pytest.approx(layer.weight.abs().max().item(), rel=0.1)
+
+
 @pytest.mark.usefixtures("_algorithm", "_neurons")
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_reference_training_is_followed(path: Path) -> None:
@@ -85,8 +95,8 @@ def follow(network: DelaySNN, meta: dict[str, Any], golden: NpzFile) -> None:
     check_parameters(network, golden, "final")
 
 
-def build(meta: dict[str, Any], golden: NpzFile) -> DelaySNN:
-    config = NetworkConfig(
+def network_config(meta: dict[str, Any], fan_in: int | None) -> NetworkConfig:
+    return NetworkConfig(
         num_inputs=meta["I"],
         num_classes=meta["O"],
         time_step_ms=1.0,
@@ -95,7 +105,7 @@ def build(meta: dict[str, Any], golden: NpzFile) -> DelaySNN:
         delays=DELAYS[meta["model"]],  # type: ignore[arg-type]
         max_delay_ms=meta["max_delay"],
         num_synapses=meta["kernel_count"],
-        fan_in=1 if meta["sparsity"] else None,
+        fan_in=fan_in,
         neuron=meta["neuron"],
         tau_mem_ms=meta["tau_steps"],
         v_threshold=meta["v_threshold"],
@@ -104,7 +114,10 @@ def build(meta: dict[str, Any], golden: NpzFile) -> DelaySNN:
         dropout=meta["dropout"],
         decision=DECISIONS[meta["loss"]],  # type: ignore[arg-type]
     )
-    network = DelaySNN(config).double()
+
+
+def build(meta: dict[str, Any], golden: NpzFile) -> DelaySNN:
+    network = DelaySNN(network_config(meta, fan_in=1 if meta["sparsity"] else None)).double()
     with torch.no_grad():
         for mine, theirs in matched(network, golden, "init"):
             mine.copy_(theirs.view_as(mine))

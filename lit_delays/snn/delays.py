@@ -51,8 +51,9 @@ class DelayedLinear(nn.Module):
     Source:
         Hammouamri et al. (2023), Sec. 3.2, and its reference code: weights uniform after He et al. (2015),
         delays uniform in ``[0, max_delay]`` and then clamped, so a few start at the longest delay.
-        ``fan_in`` counts synapses exactly, where the reference drops each with a probability; the weights
-        start larger for it, by the same rule of He.
+        ``fan_in`` counts synapses exactly, where the reference drops each with a probability. As there, the
+        weights start as if none was missing: larger ones would learn slower, as Adam's steps do not grow
+        with them.
 
     Example:
         >>> layer = DelayedLinear(2, 1, max_delay=5).eval()
@@ -82,7 +83,7 @@ class DelayedLinear(nn.Module):
         _check_sizes(*shape, max_delay, fan_in)
         self.max_delay = 1 if delays == "none" else max_delay
         self.delays, self.kernel, self.keep_length = delays, kernel, keep_length
-        self.weight = nn.Parameter(_random_weight(shape, fan_in))
+        self.weight = nn.Parameter(_random_weight(shape))
         self.register_buffer("mask", None if fan_in is None else _random_mask(shape, fan_in))
         self.register_buffer("sigma", torch.tensor(max_delay / 2.0))
         self._add_delay(_random_delay(shape, max_delay))
@@ -154,8 +155,8 @@ def _check_sizes(
         )
 
 
-def _random_weight(shape: tuple[int, int, int], fan_in: int | None) -> Tensor:
-    bound = (6.0 / (fan_in or shape[1] * shape[2])) ** 0.5
+def _random_weight(shape: tuple[int, int, int]) -> Tensor:
+    bound = (6.0 / (shape[1] * shape[2])) ** 0.5
     return torch.empty(shape).uniform_(-bound, bound)
 
 
