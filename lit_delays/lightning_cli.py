@@ -29,6 +29,7 @@ from lit_delays.training.checkpoints import LastCheckpoint, RunCheckpoint, Whole
 from lit_delays.training.classifier import DelayClassifier
 from lit_delays.training.fine_tuning import check_start, start_from
 from lit_delays.training.finite import FiniteNumbers
+from lit_delays.training.reading import read_checkpoint
 from lit_delays.training.resume import ExactResume
 from lit_delays.training.runs import best_checkpoint, last_checkpoint, run_folder
 from lit_delays.training.stopping import StopSignals
@@ -89,7 +90,7 @@ class DelayCLI(LightningCLI):
         self.config = parser.parse_args(args)
         options = self.config[self.command]
         if options.ckpt_path and Path(options.ckpt_path).is_file():
-            trust.load_checkpoint(Path(options.ckpt_path))  # before Lightning reads its options
+            read_checkpoint(Path(options.ckpt_path))  # before Lightning reads its options
 
     @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -187,7 +188,7 @@ class DelayCLI(LightningCLI):
         self._test(best)
         if self.trainer.is_global_zero:
             result = self._result(best, minutes=minutes, last_accuracy=last_accuracy)
-            self.model.load_state_dict(trust.load_checkpoint(best)["state_dict"])
+            self.model.load_state_dict(read_checkpoint(best)["state_dict"])
             figures = draw_run(self.trainer, self.model)
             result.save(self.run_dir)  # when all else is there: it marks the run as done
             print(result, *[f"figure: {path}" for path in figures], sep="\n")
@@ -220,7 +221,7 @@ class DelayCLI(LightningCLI):
         print(path)
 
     def _result(self, checkpoint: Path, **known: float) -> Result:
-        saved = trust.load_checkpoint(checkpoint)
+        saved = read_checkpoint(checkpoint)
         return Result(
             accuracy=float(self.trainer.callback_metrics["test/acc"]),
             num_samples=self.datamodule.num_test_samples,

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from lit_delays import trust
 from lit_delays.errors import InputError
 from lit_delays.provenance import KEY
+from lit_delays.training.reading import read_checkpoint
 from lit_delays.training.runs import best_checkpoint, differences, last_checkpoint
 
 
@@ -25,11 +25,7 @@ def checkpoint_for(command: str, chosen: str | None, run_dir: Path) -> Path | No
         return last if last.exists() else None
     paths = {None: best_checkpoint, "best": best_checkpoint, "last": last_checkpoint}
     path = paths[chosen](run_dir) if chosen in paths else Path(str(chosen))
-    if not path.is_file():
-        raise InputError(
-            f"no checkpoint at {path}; train with `fit` and the same options, or give --ckpt_path."
-        )
-    trust.load_checkpoint(path)
+    read_checkpoint(path, "train with `fit` and the same options, or give --ckpt_path")
     return path
 
 
@@ -39,7 +35,7 @@ def check_goes_on(checkpoint: Path, options: dict[str, Any]) -> None:
     Raises:
         InputError: If an option that the result depends on is another one, or the file cannot be read.
     """
-    saved = trust.load_checkpoint(checkpoint)
+    saved = read_checkpoint(checkpoint, "delete it to begin anew, or give another --name")
     before = saved.get(KEY, {}).get("options", options)
     for name, was, wanted in differences(before, options):
         raise InputError(

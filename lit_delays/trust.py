@@ -1,4 +1,4 @@
-"""Configs and checkpoints that strangers made: what they may import, load, and write to.
+"""Configs that strangers made: what they may import, and where they may write.
 
 A config names classes, and naming one imports it and calls it. What is allowed is a short list; a user adds a
 package of their own on the command line or in the environment, a config cannot.
@@ -8,10 +8,8 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import torch
 import yaml
 from jsonargparse import Namespace, get_loader, set_loader, set_parsing_settings
 
@@ -113,24 +111,6 @@ def _inside(key: str, path: str | os.PathLike[str], folder: Path) -> str:
             " --trainer.default_root_dir."
         )
     return str(inside)
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint, which may hold tensors and plain values but nothing that runs.
-
-    Raises:
-        InputError: If it holds anything else, or is damaged.
-    """
-    try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
-    except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
-        raise InputError(
-            f"{path} must be a whole checkpoint of tensors and plain values; it is damaged, or holds code"
-            " that would run when it is loaded."
-        ) from error
-    if not isinstance(content, dict) or not {"state_dict", "epoch"} <= content.keys():
-        raise InputError(f"{path} must be a checkpoint that `fit` wrote.")
-    return content
 
 
 def _check_size(path: Path) -> None:

@@ -80,8 +80,8 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, capsys, content):
     path = tmp_path / "foreign.ckpt"
     path.write_bytes(content)
     line = mistake(capsys, "inspect", str(path))
-    assert line.startswith(f"{path} is no checkpoint of lit_delays (")
-    assert line.endswith("such as runs/NAME/checkpoints/best.ckpt.")
+    assert line.startswith(f"{path} must be a whole checkpoint of tensors and plain values; ")
+    assert line.endswith("; give one, or the folder of a run that has trained.")
 
 
 def test_a_checkpoint_of_something_else_is_refused(tmp_path, capsys):

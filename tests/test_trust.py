@@ -2,7 +2,6 @@
 
 import ast
 import os
-import pickle
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from lit_delays.cli import main
 from lit_delays.errors import InputError
 from lit_delays.fit_options import read
 from lit_delays.training.table import read_table
-from lit_delays.trust import LARGEST_CONFIG, VARIABLE, keep_inside, load_checkpoint
+from lit_delays.trust import LARGEST_CONFIG, VARIABLE, keep_inside
 
 from .conftest import ROOT
 
@@ -320,8 +319,10 @@ def test_a_checkpoint_with_code_in_it_is_refused(command, capsys):
     assert stopped.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert (
-        "hostile.ckpt must be a whole checkpoint of tensors and plain values; it is damaged, or holds" in line
-    )
+        "hostile.ckpt must be a whole checkpoint of tensors and plain values; it is damaged, cannot be read,"
+        " or holds code that would run when it is loaded (UnpicklingError); give one of a run that has"
+        " trained."
+    ) in line
     assert not Path(MARK).exists()
 
 
@@ -329,35 +330,6 @@ def test_the_hostile_checkpoint_would_run_its_code_otherwise():
     hostile_checkpoint("hostile.ckpt")
     torch.load("hostile.ckpt", weights_only=False)
     assert Path(MARK).exists()
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        (b"", "must be a whole checkpoint"),
-        (b"not a checkpoint", "must be a whole checkpoint"),
-        (pickle.dumps([1, 2], protocol=2), "must be a"),
-    ],
-)
-def test_what_is_no_checkpoint_is_one_sentence(content, sentence, tmp_path):
-    (tmp_path / "x.ckpt").write_bytes(content)
-    with pytest.raises(InputError, match=sentence):
-        load_checkpoint(tmp_path / "x.ckpt")
-
-
-def test_a_checkpoint_of_something_else_is_one_sentence(tmp_path):
-    torch.save({"weight": torch.zeros(3)}, tmp_path / "x.ckpt")
-    with pytest.raises(InputError, match=r"x\.ckpt must be a checkpoint that `fit` wrote\."):
-        load_checkpoint(tmp_path / "x.ckpt")
-
-
-def test_a_checkpoint_cut_short_anywhere_is_one_sentence(tmp_path):
-    torch.save({"state_dict": {"w": torch.arange(100)}, "epoch": 1}, tmp_path / "whole.ckpt")
-    content = (tmp_path / "whole.ckpt").read_bytes()
-    for length in range(0, len(content), 101):
-        (tmp_path / "cut.ckpt").write_bytes(content[:length])
-        with pytest.raises(InputError, match=r"cut\.ckpt must be a"):
-            load_checkpoint(tmp_path / "cut.ckpt")
 
 
 def test_nothing_of_ours_loads_a_checkpoint_in_another_way():
@@ -368,5 +340,5 @@ def test_nothing_of_ours_loads_a_checkpoint_in_another_way():
         if isinstance(call, ast.Call)
         and ast.unparse(call.func).endswith(("torch.load", "load_from_checkpoint", "trainer.test"))
     ]
-    assert len(loads) >= 3
+    assert len(loads) >= 2
     assert all(words.get("weights_only") is True for _, words in loads), loads

@@ -1,16 +1,13 @@
 """Fine-tuning: a network starts from the weights and delays of a trained one."""
 
-import pickle
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from lit_delays.errors import InputError
 from lit_delays.snn.delays import DelayedLinear
 from lit_delays.snn.network import DelaySNN
-
-PREFIX = "network."  # of the network's tensors in a checkpoint of DelayClassifier
+from lit_delays.training.reading import network_tensors, read_checkpoint
 
 
 def start_from(network: DelaySNN, checkpoint: Path) -> None:
@@ -27,7 +24,8 @@ def start_from(network: DelaySNN, checkpoint: Path) -> None:
     Raises:
         InputError: If the file is missing or no such checkpoint, or if a tensor does not fit.
     """
-    trained, own = _read(checkpoint), network.state_dict()
+    trained = network_tensors(read_checkpoint(checkpoint, "check `--start_from`"))
+    own = network.state_dict()
     for name in {**own, **trained}:
         shapes = [str(tuple(state[name].shape)) if name in state else "none" for state in (trained, own)]
         if shapes[0] != shapes[1]:
@@ -52,19 +50,6 @@ def check_start(checkpoint: str | None, run_dir: Path) -> None:
     """
     if checkpoint is not None and run_dir in Path(checkpoint).resolve().parents:
         raise InputError(f"`--start_from` is a checkpoint of this run, {run_dir.name}; give another --name.")
-
-
-def _read(checkpoint: Path) -> dict[str, Tensor]:
-    if not checkpoint.is_file():
-        raise InputError(f"no checkpoint at {checkpoint}; check `--start_from`.")
-    try:
-        state = torch.load(checkpoint, weights_only=True, map_location="cpu")["state_dict"]
-        trained = {name.removeprefix(PREFIX): state[name] for name in state if name.startswith(PREFIX)}
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{checkpoint} is no checkpoint of `fit`; check `--start_from`.") from error
-    if not trained or not all(isinstance(tensor, Tensor) for tensor in trained.values()):
-        raise InputError(f"{checkpoint} is no checkpoint of `fit`; check `--start_from`.")
-    return trained
 
 
 def _check_range(checkpoint: Path, delay: Tensor, longest: int, time_step_ms: float) -> None:

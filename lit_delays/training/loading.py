@@ -3,13 +3,10 @@
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-
 from lit_delays.errors import InputError
 from lit_delays.snn.network import DelaySNN, NetworkConfig
 from lit_delays.training.classifier import INTERFACE, DelayClassifier
-
-PREFIX = "network."  # of the network's tensors in the checkpoint of a classifier
+from lit_delays.training.reading import network_tensors, read_checkpoint
 
 
 class Trained(NamedTuple):
@@ -32,23 +29,18 @@ def load_network(checkpoint: Path) -> Trained:
     """Read the network of a checkpoint that ``fit`` has written; nothing in the file can run code.
 
     Raises:
-        InputError: If there is no such file, or it is not one of ours.
+        InputError: If there is no such file, or no network of ours is in it.
     """
-    if not checkpoint.is_file():
-        raise InputError(f"no checkpoint at {checkpoint}; give one, or the folder of a run that has trained.")
+    saved = read_checkpoint(checkpoint, "give one, or the folder of a run that has trained")
     try:
-        saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
         config = saved["hyper_parameters"]["network"]
         network = DelaySNN(config if isinstance(config, NetworkConfig) else NetworkConfig(**config))
-        tensors = saved["state_dict"].items()
-        network.load_state_dict(
-            {name.removeprefix(PREFIX): value for name, value in tensors if name.startswith(PREFIX)}
-        )
-    except Exception as error:  # whatever a foreign file makes of the reader
+        network.load_state_dict(network_tensors(saved))
+        interface = saved.get(INTERFACE, {})
+        names, merged = interface.get("class_names", ()), interface.get("channels_per_bin", 1)
+        return Trained(network.eval(), saved["epoch"] + 1, tuple(names), int(merged))
+    except Exception as error:  # whatever a foreign file holds instead
         raise InputError(
             f"{checkpoint} is no checkpoint of lit_delays ({type(error).__name__}); give one that `fit` has"
             f" written for a {DelayClassifier.__name__}, such as runs/NAME/checkpoints/best.ckpt."
         ) from error
-    interface = saved.get(INTERFACE, {})
-    names, merged = interface.get("class_names", ()), interface.get("channels_per_bin", 1)
-    return Trained(network.eval(), saved["epoch"] + 1, tuple(names), int(merged))

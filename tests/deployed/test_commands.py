@@ -95,12 +95,17 @@ def test_wrong_events_are_refused(lines, sentence, checkpoint, capsys, monkeypat
 def test_a_checkpoint_of_something_else_is_named(tmp_path, capsys):
     (tmp_path / "text.ckpt").write_text("not a checkpoint")
     torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
-    for name in ("text", "other"):
+    torch.save({"state_dict": {}, "epoch": 1}, tmp_path / "empty.ckpt")
+    for name, sentence in (
+        ("text", "must be a whole checkpoint of tensors and plain values; "),
+        ("other", "must be a checkpoint that `fit` wrote; "),
+        ("empty", "is no checkpoint of lit_delays (KeyError); "),
+    ):
         line = mistake(capsys, "export", f"{name}.ckpt", "-o", "net")
-        assert line.startswith(f"{name}.ckpt is no checkpoint of lit_delays (")
+        assert line.startswith(f"{name}.ckpt {sentence}")
     line = mistake(capsys, "export", "no.ckpt", "-o", "net")
     assert line == "no checkpoint at no.ckpt; give one, or the folder of a run that has trained."
-    assert {path.name for path in tmp_path.iterdir()} == {"text.ckpt", "other.ckpt"}
+    assert {path.name for path in tmp_path.iterdir()} == {"text.ckpt", "other.ckpt", "empty.ckpt"}
 
 
 def test_an_unknown_format_is_refused(capsys):

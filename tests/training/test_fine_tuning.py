@@ -129,18 +129,16 @@ def test_what_is_no_checkpoint_of_ours_is_refused(tmp_path):
     path = tmp_path / "a.ckpt"
     with pytest.raises(InputError, match=f"^no checkpoint at {re.escape(str(path))}; check `--start_from`.$"):
         start_from(network(), path)
-    for content in ("text", [1, 2], {"state_dict": {}}, {"state_dict": {"network.a": 1}}, {"weights": {}}):
-        if content == "text":
-            path.write_text("no weights")
-        else:
-            torch.save(content, path)
-        sentence = f"{path} is no checkpoint of `fit`; check `--start_from`."
-        with pytest.raises(InputError, match="^" + re.escape(sentence) + "$"):
+    for content in ({}, {"state_dict": {"network.a": 1}, "epoch": 1}):
+        torch.save(content, path)
+        with pytest.raises(
+            InputError, match=r"must be a checkpoint that `fit` wrote; check `--start_from`\.$"
+        ):
             start_from(network(), path)
 
 
 def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
     path = tmp_path / "a.ckpt"
     torch.save({"state_dict": {"network.readout.weight": torch.zeros(1)}, "run": re.compile}, path)
-    with pytest.raises(InputError, match="is no checkpoint of `fit`"):
+    with pytest.raises(InputError, match="holds code that would run"):
         start_from(network(), path)
