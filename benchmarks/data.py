@@ -16,8 +16,8 @@ from torch import Tensor
 
 from lit_delays.data.events import Binning, EventBatches
 from lit_delays.data.files import open_spikes
+from lit_delays.data.sampler import EpochSampler
 from lit_delays.data.spikes import steps_of
-from lit_delays.data.splits import EpochSampler
 
 NUM_INPUTS, CHANNELS_PER_BIN, TIME_STEP_MS = 140, 5, 10.0
 

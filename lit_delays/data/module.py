@@ -19,9 +19,10 @@ from lit_delays.data.events import Binning, EventBatch, EventBatches
 from lit_delays.data.features import FeatureBatch, FeatureBatches
 from lit_delays.data.files import open_spikes
 from lit_delays.data.patterns import NUM_CHANNELS
+from lit_delays.data.sampler import EpochSampler
 from lit_delays.data.sources import Split
 from lit_delays.data.spikes import BinningName
-from lit_delays.data.splits import EpochSampler, random_split, speaker_split
+from lit_delays.data.splits import HoldOut, ValidationName
 from lit_delays.errors import InputError
 
 Loader = DataLoader[EventBatch | FeatureBatch]
@@ -74,7 +75,7 @@ class SpikeData(pl.LightningDataModule):
         binning: BinningName = "uniform",
         clip_ms: float | None = None,
         padding: Literal["longest", "fixed"] = "longest",
-        validation: Literal["speakers", "random", "paper"] = "speakers",
+        validation: ValidationName = "speakers",
         val_fraction: float = 0.1,
         split_seed: int = 0,
         batch_size: int = 256,
@@ -87,8 +88,8 @@ class SpikeData(pl.LightningDataModule):
         self.dataset: str = "files" if own_files else dataset
         self.choice = Choice(self.dataset, Path(data_dir), own_files, num_units, mel)
         self.predict_file = Path(predict_file).expanduser() if predict_file else None
-        self.validation, self.val_fraction, self.split_seed = validation, val_fraction, split_seed
-        self.batch_size, self.num_workers, self.augment = batch_size, num_workers, augment
+        self.split_seed, self.augment = split_seed, augment
+        self.batch_size, self.num_workers = batch_size, num_workers
         require("channels_per_bin", channels_per_bin, channels_per_bin >= 1, "at least 1")
         require("num_units", num_units, 1 <= num_units <= 2**16, "from 1 to 65536")
         require("val_fraction", val_fraction, 0 < val_fraction < 1, "between 0 and 1")
@@ -101,6 +102,9 @@ class SpikeData(pl.LightningDataModule):
         if self.dataset == "gsc":
             require("time_step_ms", time_step_ms, time_step_ms == STEP_MS, f"{STEP_MS:g} ms for gsc")
         is_pattern = self.dataset == "patterns"
+        without_file = "random" if is_pattern and validation == "speakers" else validation
+        rule = "file" if "val" in self.choice.splits else without_file
+        self.hold_out = HoldOut(rule, val_fraction, split_seed)
         fixed_inputs = {"patterns": NUM_CHANNELS, "gsc": NUM_BANDS}
         self.num_inputs = fixed_inputs.get(self.dataset) or math.ceil(num_units / channels_per_bin)
         self.binning = Binning(
@@ -132,15 +136,8 @@ class SpikeData(pl.LightningDataModule):
     @property
     def selection(self) -> str:
         """What a network is chosen by, in words for tables."""
-        if "val" in self.choice.splits:
-            return "validation file"
-        if self.validation == "paper":
-            return "test set (paper protocol)"
-        speakers = self._open("train").speakers
-        if self.validation == "random" or speakers is None:
-            return f"random {100 * self.val_fraction:g} % of train"
-        names = np.unique(speakers[self._held_out[1]]).tolist()
-        return f"held-out speaker{'s' if len(names) > 1 else ''} {', '.join(map(str, names))}"
+        train = self._open("train")
+        return self.hold_out.describe(len(train), train.speakers)
 
     def hashes(self) -> dict[str, str]:
         """SHA-256 of the file of every split; the generated patterns have none."""
@@ -171,9 +168,9 @@ class SpikeData(pl.LightningDataModule):
 
     @override
     def val_dataloader(self) -> Loader:
-        if "val" in self.choice.splits:
+        if self.hold_out.rule == "file":
             return self._loader(self._open("val"))
-        if self.validation == "paper":
+        if self.hold_out.rule == "paper":
             return self.test_dataloader()
         return self._loader(self._open("train"), self._held_out[1])
 
@@ -235,19 +232,7 @@ class SpikeData(pl.LightningDataModule):
     def _held_out(self) -> tuple[Ints, Ints]:
         """Places in the training set to train on, and to validate on."""
         train = self._open("train")
-        everything = np.arange(len(train))
-        if "val" in self.choice.splits or self.validation == "paper":
-            return everything, everything[:0]
-        if self.validation == "random" or self.dataset == "patterns":
-            if len(train) < 2:
-                raise InputError(f"a random split needs at least 2 training samples, got {len(train)}.")
-            return random_split(len(train), self.val_fraction, self.split_seed)
-        if train.speakers is None or len(np.unique(train.speakers)) < 2:
-            raise InputError(
-                f"{self.choice.path('train')}: `--data.validation=speakers` needs two or more speakers in"
-                " `extra/speaker`; give --data.validation=random."
-            )
-        return speaker_split(train.speakers, self.val_fraction, self.split_seed)
+        return self.hold_out.split(len(train), train.speakers)
 
     def _open(self, split: Split) -> Samples:
         if split not in self._opened:

@@ -3,12 +3,15 @@
 Letter: S samples.
 """
 
-from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from torch.utils.data import Sampler
 
 from lit_delays.data.arrays import Ints
+from lit_delays.errors import InputError
+
+ValidationName = Literal["speakers", "random", "paper"]
 
 
 def random_split(num_samples: int, fraction: float, seed: int) -> tuple[Ints, Ints]:
@@ -49,59 +52,47 @@ def speaker_split(speakers: Ints, fraction: float, seed: int) -> tuple[Ints, Int
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-class EpochSampler(Sampler[Ints]):
-    """Batches of indices, for one of several processes.
+@dataclass(frozen=True)
+class HoldOut:
+    """What of the training set is kept for validation.
 
-    Lightning sets the epoch, and the order is a function of it and the seed: a resumed run needs no state.
-    A shuffled epoch keeps its last, smaller batch, and repeats samples only to give every process as many as
-    the others. An epoch in order never repeats a sample, and gives every process as many batches.
-
-    Args:
-        num_samples: Number of samples.
-        batch_size: Samples a batch.
-        shuffle: Draw a new order every epoch.
-        seed: Of the order.
-        rank: This process, from 0.
-        world_size: Number of processes.
+    Attributes:
+        rule: Whole ``speakers``, ``random`` samples, or nothing, as validation has a ``file`` of its own or
+            takes the test set like the ``paper``.
+        fraction: Share of the samples, in (0, 1); for speakers, the least share.
+        seed: Of the drawing.
     """
 
-    def __init__(
-        self,
-        num_samples: int,
-        batch_size: int,
-        shuffle: bool = False,
-        seed: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        self.num_samples, self.batch_size, self.shuffle = num_samples, batch_size, shuffle
-        self.seed, self.rank, self.world_size = seed, rank, world_size
-        self.epoch = self.num_seen = 0
+    rule: ValidationName | Literal["file"]
+    fraction: float
+    seed: int
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order of this epoch."""
-        self.epoch = epoch
+    def split(self, num_samples: int, speakers: Ints | None) -> tuple[Ints, Ints]:
+        """Samples to train on and samples held out.
 
-    def go_on(self, epoch: int, num_seen: int) -> None:
-        """Choose the order of this epoch, and leave out its first batches once: they have been seen."""
-        self.epoch, self.num_seen = epoch, num_seen
+        Raises:
+            InputError: If there are too few samples, or speakers, to have some on both sides.
+        """
+        if self.rule in ("file", "paper"):
+            return np.arange(num_samples), np.arange(0)
+        if self.rule == "random":
+            if num_samples < 2:
+                raise InputError(f"a random split needs at least 2 training samples, got {num_samples}.")
+            return random_split(num_samples, self.fraction, self.seed)
+        if speakers is None or len(np.unique(speakers)) < 2:
+            raise InputError(
+                "`--data.validation=speakers` needs two or more speakers in the training set's"
+                " `extra/speaker`; give --data.validation=random."
+            )
+        return speaker_split(speakers, self.fraction, self.seed)
 
-    def __len__(self) -> int:
-        samples_per_process = -(-self.num_samples // self.world_size)
-        return -(-samples_per_process // self.batch_size)
-
-    def __iter__(self) -> Iterator[Ints]:
-        own = self._order()[self.rank :: self.world_size]
-        if self.world_size > 1 and not self.shuffle:
-            # a process with one sample less must still take part in as many batches
-            yield from np.array_split(own, len(self))
-        else:
-            starts = range(0, len(own), self.batch_size)[self.num_seen :]
-            self.num_seen = 0
-            yield from (own[start : start + self.batch_size] for start in starts)
-
-    def _order(self) -> Ints:
-        if not self.shuffle:
-            return np.arange(self.num_samples)
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.num_samples)
-        return np.resize(order, -(-self.num_samples // self.world_size) * self.world_size)
+    def describe(self, num_samples: int, speakers: Ints | None) -> str:
+        """What a network is chosen by, in words for tables."""
+        if self.rule == "speakers" and speakers is not None:
+            names = np.unique(speakers[self.split(num_samples, speakers)[1]]).tolist()
+            return f"held-out speaker{'s' if len(names) > 1 else ''} {', '.join(map(str, names))}"
+        return {
+            "file": "validation file",
+            "paper": "test set (paper protocol)",
+            "random": f"random {100 * self.fraction:g} % of train",
+        }[self.rule]

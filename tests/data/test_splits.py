@@ -3,9 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lit_delays.data.splits import EpochSampler, random_split, speaker_split
-
-sizes = st.integers(1, 40)
+from lit_delays.data.splits import HoldOut, random_split, speaker_split
+from lit_delays.errors import InputError
 
 
 @given(num_samples=st.integers(2, 200), fraction=st.floats(0.01, 0.99), seed=st.integers(0, 3))
@@ -32,53 +31,28 @@ def test_no_more_speakers_are_held_out_than_needed():
     assert len(held_out) == 20
 
 
-@given(num_samples=sizes, batch_size=sizes, epoch=st.integers(0, 3))
-def test_one_process_sees_every_sample_once_an_epoch(num_samples, batch_size, epoch):
-    sampler = EpochSampler(num_samples, batch_size, shuffle=True)
-    sampler.set_epoch(epoch)
-    batches = list(sampler)
-    assert len(batches) == len(sampler)
-    assert sorted(np.concatenate(batches)) == list(range(num_samples))
-    assert all(len(batch) == batch_size for batch in batches[:-1])
-
-
-@given(num_samples=sizes, batch_size=sizes, world_size=st.integers(2, 5), shuffle=st.booleans())
-def test_several_processes_share_an_epoch(num_samples, batch_size, world_size, shuffle):
-    ranks = [
-        list(EpochSampler(num_samples, batch_size, shuffle, rank=rank, world_size=world_size))
-        for rank in range(world_size)
-    ]
-    seen = np.concatenate([batch for batches in ranks for batch in batches])
-    assert {len(batches) for batches in ranks} == {
-        len(EpochSampler(num_samples, batch_size, world_size=world_size))
+def test_what_a_network_is_chosen_by_is_in_words():
+    speakers = np.repeat([4, 9, 7], 10)
+    rules = {
+        "file": "validation file",
+        "paper": "test set (paper protocol)",
+        "random": "random 50 % of train",
+        "speakers": "held-out speakers 4, 7",
     }
-    assert set(seen.tolist()) == set(range(num_samples))
-    if shuffle:
-        assert len({sum(map(len, batches)) for batches in ranks}) == 1
-    else:
-        assert len(seen) == num_samples
+    for rule, words in rules.items():
+        hold_out = HoldOut(rule, 0.5, seed=1)
+        assert hold_out.describe(30, speakers) == words
+        train, held_out = hold_out.split(30, speakers)
+        assert sorted([*train, *held_out]) == list(range(30))
+        assert len(held_out) == {"random": 15, "speakers": 20}.get(rule, 0)
 
 
-def test_the_order_is_a_function_of_seed_and_epoch():
-    def order(seed, epoch):
-        sampler = EpochSampler(50, 50, shuffle=True, seed=seed)
-        sampler.set_epoch(epoch)
-        return next(iter(sampler)).tolist()
-
-    assert order(0, 3) == order(0, 3)
-    assert order(0, 3) != order(0, 4)
-    assert order(0, 3) != order(1, 3)
+@pytest.mark.parametrize("speakers", [None, np.zeros(5, int)])
+def test_speakers_to_hold_out_must_be_two_or_more(speakers):
+    with pytest.raises(InputError, match="needs two or more speakers in"):
+        HoldOut("speakers", 0.1, seed=0).split(5, speakers)
 
 
-def test_an_epoch_that_was_begun_goes_on_and_the_next_is_whole():
-    sampler = EpochSampler(50, 7, shuffle=True)
-    sampler.set_epoch(3)
-    whole = [batch.tolist() for batch in sampler]
-    again = EpochSampler(50, 7, shuffle=True)
-    again.go_on(3, num_seen=5)
-    assert [batch.tolist() for batch in again] == whole[5:]
-    assert [batch.tolist() for batch in again] == whole
-
-
-def test_an_epoch_in_order_is_in_order():
-    assert [batch.tolist() for batch in EpochSampler(5, 2)] == [[0, 1], [2, 3], [4]]
+def test_a_single_sample_cannot_be_split():
+    with pytest.raises(InputError, match="a random split needs at least 2 training samples, got 1"):
+        HoldOut("random", 0.1, seed=0).split(1, None)
