@@ -1,8 +1,10 @@
 """Files that are there as a whole, or not at all, whatever happens while they are written."""
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from lit_delays.errors import InputError
 
@@ -13,21 +15,45 @@ def write_whole(path: Path, content: bytes | str) -> None:
     Raises:
         InputError: If there is no room or no permission; the old content is still there.
     """
+    with whole(path) as place:
+        place.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Where to write what then replaces a file, for writers that need a path; one process at a time.
+
+    Raises:
+        InputError: If there is no room or no permission; the old content is still there.
+    """
     partial = part_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
+        yield partial
+        with partial.open("rb") as file:
             os.fsync(file.fileno())  # before the name changes hands, or a power cut could leave it empty
         os.replace(partial, path)
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
         kept = "; the one before is still there" if path.exists() else ""
         raise InputError(
             f"cannot write {path}: {error.strerror}{kept}. Make room for it, and repeat the command to go on."
         ) from error
+    finally:
+        with suppress(OSError):  # it is gone where all went well
+            partial.unlink()
+
+
+@contextmanager
+def apart(path: Path) -> Iterator[Path]:
+    """The same for a file that several processes may write at once, or a new folder: each has its own place.
+
+    Raises:
+        OSError: If there is no room or no permission; nothing has changed.
+    """
+    with TemporaryDirectory(prefix=f"{path.name}.", dir=path.parent) as folder:
+        place = Path(folder) / path.name
+        yield place
+        os.replace(place, path)
 
 
 def part_of(path: Path) -> Path:

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "tracking": {"writing", "data", "training", "wandb_server"},
     "doctor": {"data", "experiments", "wandb_server"},
     "trust": {"errors"},
-    "deployed": {"errors", "snn"},
+    "deployed": {"errors", "writing", "snn"},
     "commands": {"errors", "audio", "data", "snn", "training", "experiments", "deployed"},
     "provenance": {"errors", "writing", "data"},
     "starting": {"errors", "training", "provenance", "trust"},

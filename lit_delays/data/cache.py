@@ -14,11 +14,12 @@ import time
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lit_delays.writing import apart
 
 Arrays = dict[str, NDArray[Any]]
 Entry = tuple[str, int, int, int, int]  # type, length, start in bytes, fingerprints of a sample and of all
@@ -49,17 +50,15 @@ def save(path: Path, arrays: Mapping[str, NDArray[Any]], about: dict[str, Any]) 
     date = int(time.time()) - EARLIER
     header = json.dumps({"about": about, "arrays": entries, "date": date}).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=path.name + ".", dir=path.parent) as folder:
-        whole = Path(folder) / path.name
-        with whole.open("wb") as file:
+    with apart(path) as place:
+        with place.open("wb") as file:
             file.write(MAGIC + _number(len(header)) + _number(zlib.crc32(header)) + header)
             origin = _aligned(file.tell())
             for (_, _, start, _, _), array in zip(entries.values(), arrays.values(), strict=True):
                 file.seek(origin + start)
                 array.tofile(file)
             file.truncate(max(file.tell(), origin))
-        os.utime(whole, (date, date))
-        os.replace(whole, path)
+        os.utime(place, (date, date))
 
 
 def load(path: Path, about: dict[str, Any]) -> Arrays | None:

@@ -6,9 +6,10 @@ look tells whether it is still the same.
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
+
+from lit_delays.writing import write_whole
 
 PIECE = 2**20  # bytes
 
@@ -20,10 +21,8 @@ def receipt_path(target: Path) -> Path:
 
 def write_receipt(target: Path, content: dict[str, Any], archive: str, address: str) -> None:
     """Note what was unpacked, of which archive's digest, from where."""
-    path = receipt_path(target)
-    beside = path.with_name(path.name + ".new")
-    beside.write_text(json.dumps(content | {"archive": archive, "address": address}, indent=2) + "\n")
-    os.replace(beside, path)
+    receipt = content | {"archive": archive, "address": address}
+    write_whole(receipt_path(target), json.dumps(receipt, indent=2) + "\n")
 
 
 def read_receipt(target: Path) -> dict[str, Any] | None:

@@ -1,14 +1,14 @@
 """Writing a file in SHD's layout, all of it or nothing."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+
+from lit_delays.writing import apart
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,13 @@ def write_spikes(
         with_speakers: Whether the samples' speakers are known.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=path.name + ".", dir=path.parent) as folder:
-        whole = Path(folder) / path.name
-        with h5py.File(whole, "w") as file:
-            for name, kind in (("times", np.float16), ("units", np.uint16)):
-                column = file.create_dataset(f"spikes/{name}", (len(samples),), h5py.vlen_dtype(kind))
-                for index, sample in enumerate(samples):
-                    column[index] = getattr(sample, name)
-            file["labels"] = np.array([sample.label for sample in samples], np.int64)
-            if class_names:
-                file["extra/keys"] = np.array([name.encode() for name in class_names], "S")
-            if with_speakers:
-                file["extra/speaker"] = np.array([sample.speaker for sample in samples], np.int64)
-        os.replace(whole, path)
+    with apart(path) as place, h5py.File(place, "w") as file:
+        for name, kind in (("times", np.float16), ("units", np.uint16)):
+            column = file.create_dataset(f"spikes/{name}", (len(samples),), h5py.vlen_dtype(kind))
+            for index, sample in enumerate(samples):
+                column[index] = getattr(sample, name)
+        file["labels"] = np.array([sample.label for sample in samples], np.int64)
+        if class_names:
+            file["extra/keys"] = np.array([name.encode() for name in class_names], "S")
+        if with_speakers:
+            file["extra/speaker"] = np.array([sample.speaker for sample in samples], np.int64)

@@ -1,12 +1,11 @@
 """Where an export goes: a new place, filled in one step or not at all."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from lit_delays.errors import InputError
+from lit_delays.writing import apart
 
 
 @contextmanager
@@ -22,9 +21,7 @@ def new_place(path: Path) -> Iterator[Path]:
     if path.exists() or path.is_symlink():
         raise InputError(f"{path} exists; remove it, or give another --output.")
     try:
-        with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-            whole = Path(folder) / path.name
-            yield whole
-            os.replace(whole, path)
+        with apart(path) as place:
+            yield place
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}; give another --output.") from error

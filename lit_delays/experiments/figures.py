@@ -1,6 +1,5 @@
 """Figures of one run over its epochs: how it learned, and where its delays went."""
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from lit_delays.snn.network import DelaySNN
 from lit_delays.training.callbacks import named_delay_layers
 from lit_delays.training.histograms import Histograms, delay_histogram
+from lit_delays.writing import whole
 
 matplotlib.use("Agg")  # runs have no screen
 
@@ -162,7 +162,6 @@ def _nothing(panel: Axes) -> None:
 
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure as PNG, whole or not at all."""
-    partial = path.with_suffix(".part")
-    figure.savefig(partial, dpi=150, format="png")
-    os.replace(partial, path)
+    with whole(path) as place:
+        figure.savefig(place, dpi=150, format="png")
     return path

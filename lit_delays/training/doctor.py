@@ -1,6 +1,5 @@
 """What goes wrong when delays are learned, and how it shows: each sign with its number and what to try."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from lit_delays.training.callbacks import network_of
 from lit_delays.training.histograms import Histograms, read_histograms
 from lit_delays.training.schedules import one_cycle
 from lit_delays.training.table import read_table
+from lit_delays.writing import write_whole
 
 FILE_NAME = "warnings.txt"
 
@@ -78,7 +78,7 @@ class DelayDoctor(Callback):
             if not any(f": {finding.what}: " in line for line in lines):
                 lines.append(f"epoch {max(rows, default=0) + 1}: {finding}")
                 print(f"warning: {lines[-1]}", flush=True)
-                _write(path, lines)
+                write_whole(path, "".join(f"{line}\n" for line in lines))
 
 
 def read_run(run_dir: Path) -> tuple[Rows, Histograms]:
@@ -199,9 +199,3 @@ def _recent(rows: Rows, prefix: str, num_epochs: int) -> dict[str, list[float]]:
     last = [row for _, row in sorted(rows.items())][-needed:]
     names = [name for name in last[-1] if name.startswith(prefix) and all(name in row for row in last)]
     return {name.removeprefix(prefix): [row[name] for row in last] for name in names}
-
-
-def _write(path: Path, lines: list[str]) -> None:
-    partial = path.with_suffix(".part")
-    partial.write_text("".join(f"{line}\n" for line in lines))
-    os.replace(partial, path)

@@ -1,7 +1,6 @@
 """Where the delays of every layer lie, epoch by epoch: `delays.csv`, a row an epoch and layer."""
 
 import csv
-import os
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -13,6 +12,7 @@ from typing_extensions import override
 
 from lit_delays.snn.delays import DelayedLinear
 from lit_delays.training.callbacks import named_delay_layers, network_of
+from lit_delays.writing import whole
 
 FILE_NAME = "delays.csv"
 
@@ -76,12 +76,9 @@ def read_histograms(path: Path) -> Histograms:
 
 
 def _write(path: Path, histograms: Histograms) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     lags = len(next(iter(next(iter(histograms.values())).values())))
     rows = sorted((epoch, name, *count) for name, rows in histograms.items() for epoch, count in rows.items())
-    partial = path.with_suffix(".part")
-    with partial.open("w", newline="") as file:
+    with whole(path) as place, place.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["epoch", "layer", *range(lags)])
         writer.writerows(rows)
-    os.replace(partial, path)
