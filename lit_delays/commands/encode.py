@@ -19,9 +19,8 @@ from rich.progress import track
 from lit_delays.audio.cochlea import AUDIO_RATE, SIZE, transfer_function
 from lit_delays.audio.inner_ear import hear
 from lit_delays.audio.recordings import find_recordings, read_recording, require_soundfile
-from lit_delays.data import cache as array_cache
-from lit_delays.data.files import default_cache_dir
 from lit_delays.data.hdf5 import open_hdf5
+from lit_delays.data.packing import default_cache_dir, packed_once
 from lit_delays.data.shd_layout import UNKNOWN, read_class_names
 from lit_delays.data.shd_writing import SpikeTrain, write_spikes
 from lit_delays.errors import InputError
@@ -119,12 +118,9 @@ def _hear(path: Path, seed: int) -> tuple[NDArray[np.float16], NDArray[np.uint16
 def _membrane() -> NDArray[np.complex64]:
     """The membrane's response: takes seconds, so it is kept beside the packed spikes."""
     path, about = default_cache_dir() / "membrane.ear", {"version": EAR_VERSION, "steps": SIZE}
-    stored = array_cache.load(path, about)
-    if stored is None:
-        array_cache.save(path, {"response": transfer_function().ravel()}, about)
-        stored = array_cache.load(path, about)
-    if stored is None:
-        raise InputError(f"{path} cannot be read back; check the disk, or give another $LIT_DELAYS_CACHE.")
+    stored = packed_once(
+        path, about, "computing the membrane", lambda _: {"response": transfer_function().ravel()}
+    )
     response: NDArray[np.complex64] = stored["response"].reshape(-1, SIZE + 1)
     return response
 

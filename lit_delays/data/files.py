@@ -1,18 +1,14 @@
 """Spike files, checked and packed once into a cache that opens within a second and feeds any GPU."""
 
-import glob
 import hashlib
 import os
-import shutil
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from lit_delays.data import cache
 from lit_delays.data.apart import read_apart
 from lit_delays.data.arrays import SpikeArrays, fit_together
-from lit_delays.data.lock import locked
+from lit_delays.data.packing import default_cache_dir, packed_once
 from lit_delays.errors import InputError
 
 VERSION = 2  # of what is packed; a cache of another version is made anew
@@ -34,7 +30,9 @@ def open_spikes(path: Path, num_units: int = 700, cache_dir: Path | None = None)
     if not path.is_file():
         raise InputError(f"cannot find {path.absolute()}; check the path.")
     packed, about = _packed_path(path, cache_dir), _identity(path, num_units)
-    arrays = _load(packed, about) or _pack(path, packed, about)
+    arrays = packed_once(
+        packed, about, f"packing {path.name}", partial(read_apart, path, num_units), fit_together
+    )
     names = arrays["class_names"].tobytes().decode()
     return SpikeArrays(
         indptr=arrays["indptr"],
@@ -45,12 +43,6 @@ def open_spikes(path: Path, num_units: int = 700, cache_dir: Path | None = None)
         class_names=tuple(names.split("\0")) if names else (),
         reopen=partial(open_spikes, path, num_units, cache_dir),
     )
-
-
-def default_cache_dir() -> Path:
-    """``$LIT_DELAYS_CACHE``, else ``lit_delays`` in ``$XDG_CACHE_HOME``, which is ``~/.cache`` by default."""
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    return Path(os.environ.get("LIT_DELAYS_CACHE") or caches / "lit_delays").expanduser()
 
 
 def _packed_path(path: Path, cache_dir: Path | None) -> Path:
@@ -67,36 +59,3 @@ def _identity(path: Path, num_units: int) -> dict[str, Any]:
         "mtime_ns": status.st_mtime_ns,
         "num_units": num_units,
     }
-
-
-def _pack(path: Path, packed: Path, about: dict[str, Any]) -> cache.Arrays:
-    try:
-        with locked(packed.with_suffix(".lock"), f"packing {path.name}") as alone:
-            if (arrays := _load(packed, about)) is not None:
-                return arrays  # whoever we waited for has made it
-            if alone:
-                _sweep(packed)
-            with TemporaryDirectory(prefix=packed.name + ".", dir=packed.parent) as folder:
-                cache.save(packed, read_apart(path, about["num_units"], Path(folder)), about)
-    except OSError as error:
-        raise InputError(
-            f"cannot write the cache into {packed.parent}: {error.strerror or error};"
-            " make room, or give another $LIT_DELAYS_CACHE."
-        ) from error
-    if (arrays := _load(packed, about)) is None:
-        raise InputError(f"{packed} cannot be read back; check the disk, or give another $LIT_DELAYS_CACHE.")
-    return arrays
-
-
-def _sweep(packed: Path) -> None:
-    """Remove what a packer that was killed left behind."""
-    for folder in packed.parent.glob(glob.escape(packed.name) + ".*"):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _load(packed: Path, about: dict[str, Any]) -> cache.Arrays | None:
-    """The arrays of a cache if they fit each other."""
-    arrays = cache.load(packed, about)
-    if arrays is None or not fit_together(arrays):
-        return None
-    return arrays

@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from lit_delays.data.files import default_cache_dir
+from lit_delays.data.packing import default_cache_dir
 from lit_delays.errors import InputError
 from lit_delays.writing import write_whole
 

@@ -1,13 +1,9 @@
 """Google Speech Commands v2: a folder a word, as it is unpacked, to mel spectrograms packed once."""
 
-import glob
 import hashlib
-import shutil
 import sys
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +12,8 @@ from rich.progress import track
 
 from lit_delays.audio.mel import NUM_BANDS, SECONDS, STEP_MS, MelName, mel_spectrogram
 from lit_delays.audio.recordings import load, require_soundfile
-from lit_delays.data import cache
-from lit_delays.data.cache import Arrays
 from lit_delays.data.features import FeatureArrays
-from lit_delays.data.files import default_cache_dir
-from lit_delays.data.lock import locked
+from lit_delays.data.packing import default_cache_dir, packed_once
 from lit_delays.data.sources import Split
 from lit_delays.errors import InputError
 
@@ -51,7 +44,7 @@ def open_speech_commands(
     address = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
     packed = (cache_dir or default_cache_dir()) / f"gsc-{split}-{mel}-{address}.features"
     about = {"version": VERSION, "mel": mel, "recordings": _digest(recordings)}
-    arrays = cache.load(packed, about) or _pack(folder, recordings, mel, packed, about)
+    arrays = packed_once(packed, about, f"packing {packed.stem}", partial(_compute, folder, recordings, mel))
     return FeatureArrays(
         arrays["features"].reshape(-1, NUM_STEPS, NUM_BANDS),
         np.array([words.index(name.split("/")[0]) for name in recordings]),
@@ -123,31 +116,11 @@ def _digest(recordings: list[str]) -> str:
     return hashlib.sha256("\n".join(recordings).encode()).hexdigest()
 
 
-def _pack(folder: Path, recordings: list[str], mel: MelName, packed: Path, about: dict[str, Any]) -> Arrays:
-    """Processes that want the same split at once compute it once: the others wait."""
-    require_soundfile()
-    try:
-        with locked(packed.with_suffix(".lock"), f"packing {packed.stem}") as alone:
-            if (arrays := cache.load(packed, about)) is not None:
-                return arrays
-            if alone:
-                for left in packed.parent.glob(glob.escape(packed.name) + ".*"):  # by one that was killed
-                    shutil.rmtree(left, ignore_errors=True)
-            with TemporaryDirectory(prefix=packed.name + ".", dir=packed.parent) as temporary:
-                features = _compute(folder, recordings, mel, Path(temporary) / "features")
-                cache.save(packed, {"features": features}, about)
-    except OSError as error:
-        raise InputError(
-            f"cannot write the cache into {packed.parent}: {error.strerror or error};"
-            " make room, or give another $LIT_DELAYS_CACHE."
-        ) from error
-    if (arrays := cache.load(packed, about)) is None:
-        raise InputError(f"{packed} cannot be read back; check the disk, or give another $LIT_DELAYS_CACHE.")
-    return arrays
-
-
-def _compute(folder: Path, recordings: list[str], mel: MelName, place: Path) -> NDArray[np.float16]:
+def _compute(
+    folder: Path, recordings: list[str], mel: MelName, place: Path
+) -> dict[str, NDArray[np.float16]]:
     """Spectrograms one after another, mapped from a file: they may be more than the memory holds."""
+    require_soundfile()
     bar = track(
         recordings,
         description="mel spectrograms",
@@ -155,8 +128,8 @@ def _compute(folder: Path, recordings: list[str], mel: MelName, place: Path) -> 
         disable=len(recordings) < SHOW_PROGRESS,
         transient=True,
     )
-    with place.open("wb") as file:
+    with (place / "features").open("wb") as file:
         for name in bar:
             samples, rate = load(folder / name)
             mel_spectrogram(samples.mean(axis=1), rate, mel).astype(np.float16).tofile(file)
-    return np.memmap(place, np.float16, mode="r")
+    return {"features": np.memmap(place / "features", np.float16, mode="r")}

@@ -15,7 +15,7 @@ import h5py
 from packaging.requirements import Requirement
 
 from lit_delays import wandb_server
-from lit_delays.data.files import default_cache_dir
+from lit_delays.data.packing import default_cache_dir
 from lit_delays.data.receipts import look_at, read_receipt
 from lit_delays.data.sources import SOURCES
 from lit_delays.doctor.devices import GIGABYTE, gpus, processes, processor

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from lit_delays.data import files
 from lit_delays.data.arrays import fit_together
+from lit_delays.data.packing import load
 from lit_delays.errors import InputError
 from tests.data import hostile
 
@@ -109,7 +110,7 @@ def test_a_cache_with_changed_bytes_is_itself_or_nothing(seeds, tmp_path):
     (packed,) = (tmp_path / "caches").iterdir()
     about = files._identity(path, 700)
     content, date = packed.read_bytes(), packed.stat().st_mtime_ns
-    good = {name: np.array(array) for name, array in files._load(packed, about).items()}
+    good = {name: np.array(array) for name, array in load(packed, about, fit_together).items()}
     outcomes = Counter()
 
     def check(changes, cut, with_its_date):
@@ -117,7 +118,7 @@ def test_a_cache_with_changed_bytes_is_itself_or_nothing(seeds, tmp_path):
         damaged.write_bytes(changed(content, changes, cut))
         if with_its_date:
             os.utime(damaged, ns=(date, date))
-        arrays = files._load(damaged, about)
+        arrays = load(damaged, about, fit_together)
         outcomes["nothing" if arrays is None else "itself"] += 1
         if arrays is not None:
             assert fit_together(arrays)
