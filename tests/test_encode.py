@@ -155,7 +155,7 @@ def test_what_is_not_sound_or_not_there_is_one_line(tmp_path, capsys):
 
 def test_a_missing_package_comes_with_the_command_that_gets_it(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "soundfile", None)
-    assert "pip install 'lit_delays[audio]'" in mistake(capsys, "encode", "a.wav", "-o", "out.h5")
+    assert "pip install scipy soundfile" in mistake(capsys, "encode", "a.wav", "-o", "out.h5")
 
 
 def test_a_recording_of_ones_own_is_classified_in_two_commands(tmp_path, capsys):

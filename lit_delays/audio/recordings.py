@@ -118,6 +118,6 @@ def require_soundfile() -> ModuleType:
         import scipy  # noqa: F401
         import soundfile
     except (ImportError, OSError) as error:  # OSError: without libsndfile on a system that has no wheel
-        raise InputError(f"sound needs more packages ({error}); pip install 'lit_delays[audio]'") from error
+        raise InputError(f"sound needs more packages ({error}); pip install scipy soundfile") from error
     module: ModuleType = soundfile
     return module

@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lit_delays.experiments.figures import COLOURS
+from lit_delays.experiments.figures import COLOURS, save
 from lit_delays.experiments.models import Model
 
 MARKERS = "osD^"  # so that print without colour tells them apart
@@ -34,8 +34,7 @@ def draw_models(models: Sequence[Model], path: Path) -> Path:
     panel.grid(axis="x", alpha=0.3)
     panel.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower right", ncols=len(kinds), frameon=False)
-    figure.savefig(path, dpi=150)
-    return path
+    return save(figure, path)
 
 
 def _draw(panel: Axes, models: dict[float, Model], label: str, colour: str, marker: str) -> None:

@@ -17,6 +17,7 @@ from lit_delays.writing import whole
 matplotlib.use("Agg")  # runs have no screen
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe and Ito's, safe for the colour-blind
+FORMATS = (".png", ".pdf", ".svg")
 STYLES = ("-", "--", "-.", ":")
 
 Rows = dict[int, dict[str, float]]  # epoch, from 0 -> its metrics
@@ -161,7 +162,7 @@ def _nothing(panel: Axes) -> None:
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG, whole or not at all."""
+    """Write a figure, whole or not at all, in the format that its name ends in, one of ``FORMATS``."""
     with whole(path) as place:
-        figure.savefig(place, dpi=150, format="png")
+        figure.savefig(place, dpi=150, format=path.suffix[1:])
     return path

@@ -76,7 +76,7 @@ def load_models(folders: Iterable[Path]) -> list[Model]:
     tested: dict[tuple[Any, ...], Path] = {}
     for folder in folders:
         config, result = yaml.safe_load((folder / "config.yaml").read_text()), Result.load(folder)
-        key = default_name({**config, "seed_everything": None})
+        key = _key(config)
         configs.setdefault(key, config)
         results[key].setdefault(config["seed_everything"], result)  # the same run twice is no second seed
         tested.setdefault(
@@ -122,6 +122,14 @@ def t_quantile(degrees: int) -> float:
     first, second = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96
     third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
     return z + first / degrees + second / degrees**2 + third / degrees**3
+
+
+def _key(config: dict[str, Any]) -> str:
+    """The same for runs of one model. Fine-tuned ones are, if those that they start from are."""
+    start = config.get("start_from")
+    if start and (origin := Path(start).parent.parent / "config.yaml").is_file():
+        start = f"{_key(yaml.safe_load(origin.read_text()))}/{Path(start).name}"
+    return default_name({**config, "seed_everything": None, "start_from": start})
 
 
 def _name(config: dict[str, Any], results: dict[int, Result]) -> str:

@@ -1,5 +1,6 @@
 """Finished runs side by side: a Markdown table, and a figure of models."""
 
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from lit_delays.errors import InputError
 from lit_delays.experiments import manifest
 from lit_delays.experiments.arguments import Arguments
 from lit_delays.experiments.comparison import draw_models
+from lit_delays.experiments.figures import FORMATS
 from lit_delays.experiments.models import Model, load_models
 from lit_delays.experiments.results import FILE_NAME, Result, interval
+from lit_delays.writing import write_whole
 
 HEADER = "| run | delays | test accuracy | 95 % interval | epoch | chosen by | parameters | minutes |"
 MODELS_HEADER = (
@@ -29,7 +32,9 @@ def report(args: list[str]) -> None:
     parser = Arguments(prog="lit_delays report", description=report.__doc__)
     parser.add_argument("runs", nargs="+", type=Path, help="folders of runs, or of sweeps")
     parser.add_argument("--table", type=Path, metavar="FILE.md", help="also write the table of models here")
-    parser.add_argument("--figure", type=Path, metavar="FILE.png", help="draw the models here")
+    parser.add_argument(
+        "--figure", type=_figure, metavar="FILE", help="draw the models here: .png, .pdf or .svg"
+    )
     options = parser.parse_args(args)
     runs = [run for folder in options.runs for run in find_runs(folder)]
     if runs == options.runs and not (options.table or options.figure):
@@ -40,9 +45,9 @@ def report(args: list[str]) -> None:
     lines = table(MODELS_HEADER, [model_row(model) for model in models])
     print("\n".join(["", *lines, ""]))
     if options.table:
-        _folder_of(options.table).joinpath(options.table.name).write_text("\n".join(lines) + "\n")
+        write_whole(options.table, "\n".join(lines) + "\n")
     if options.figure:
-        print(draw_models(models, _folder_of(options.figure) / options.figure.name))
+        print(draw_models(models, options.figure))
     if missing := [name for folder in options.runs for name in unfinished(folder)]:
         print(f"{len(missing)} runs have no result yet; repeat the command of the sweep to go on.")
 
@@ -113,6 +118,7 @@ def _range(ends: tuple[float, float]) -> str:
     return f"{ends[0]:.1%} to {ends[1]:.1%}"
 
 
-def _folder_of(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.parent
+def _figure(text: str) -> Path:
+    if Path(text).suffix not in FORMATS:
+        raise ArgumentTypeError(f"must end in {', '.join(FORMATS)}, got {text}")
+    return Path(text)

@@ -12,12 +12,13 @@ from lit_delays.experiments.report import report
 ACCURACIES = (0.9, 0.8, 0.85)
 
 
-def run(folder, seed=0, accuracy=0.9, model=None, dataset="shd", **network):
+def run(folder, seed=0, accuracy=0.9, model=None, dataset="shd", start_from=None, **network):
     """A finished run, as far as reports look."""
     folder.mkdir(parents=True)
     config = {
         "name": folder.name,
         "seed_everything": seed,
+        "start_from": start_from,
         "data": {"dataset": dataset, "test_file": None},
         "model": {"network": {"delays": "learned", "fan_in": None, "hidden_size": 256, **network}},
         "trainer": {"default_root_dir": str(folder.parent)},
@@ -86,6 +87,27 @@ def test_namesakes_are_told_apart_by_the_options_in_which_they_differ(tmp_path):
     assert names(folders) == expected
 
 
+def test_seeds_that_start_from_the_seeds_of_one_model_are_one_model(tmp_path):
+    trained = [run(tmp_path / f"trained-{seed}", seed) for seed in (0, 1)]
+    others = [run(tmp_path / f"other-{seed}", seed, hidden_size=16) for seed in (0, 1)]
+    tuned = [
+        run(tmp_path / f"tuned-{origin.name}", seed, start_from=str(origin / "checkpoints/best.ckpt"))
+        for origins in (trained, others)
+        for seed, origin in enumerate(origins)
+    ]
+    models = load_models(tuned)
+    assert [list(model.results) for model in models] == [[0, 1], [0, 1]]
+    assert all(f"start_from {tmp_path}" in model.name for model in models)
+
+
+def test_a_start_that_is_gone_is_told_apart_by_its_path(tmp_path):
+    tuned = [run(tmp_path / name, start_from=f"gone/{name}/checkpoints/best.ckpt") for name in "ab"]
+    assert [model.name.split()[-1] for model in load_models(tuned)] == [
+        "gone/a/checkpoints/best.ckpt",
+        "gone/b/checkpoints/best.ckpt",
+    ]
+
+
 def test_different_test_sets_do_not_share_a_report(tmp_path):
     folders = [run(tmp_path / name, dataset=name) for name in ("shd", "ssc")]
     with pytest.raises(InputError, match="different test sets need a report each, got shd with 500 samples"):
@@ -117,6 +139,27 @@ def test_the_figure_is_drawn_with_fully_connected_and_sparse_models(tmp_path):
         run(tmp_path / f"{fan_in}-{seed}", seed, fan_in=fan_in) for fan_in in (None, 10) for seed in (0, 1)
     ]
     assert draw_models(load_models(folders), tmp_path / "figure.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("name", "start"), [("a.png", b"\x89PNG"), ("new/a.pdf", b"%PDF"), ("a.svg", b"<?xml")]
+)
+def test_a_report_draws_for_screens_and_for_print(name, start, tmp_path, capsys):
+    report([str(run(tmp_path / "run")), "--figure", str(tmp_path / name)])
+    assert str(tmp_path / name) in capsys.readouterr().out
+    assert (tmp_path / name).read_bytes().startswith(start)
+
+
+def test_a_figure_of_another_kind_is_one_sentence(tmp_path):
+    with pytest.raises(InputError, match=r"--figure: must end in \.png, \.pdf, \.svg, got a\.doc; "):
+        report([str(run(tmp_path / "run")), "--figure", "a.doc"])
+
+
+def test_a_table_in_a_place_that_cannot_be_is_one_sentence(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"^cannot write .*/file/new/table\.md: Not a directory"):
+        report([str(run(tmp_path / "run")), "--table", str(tmp_path / "file/new/table.md")])
+    assert "| learned delays |" in capsys.readouterr().out
 
 
 def test_a_folder_without_results_is_one_sentence(tmp_path):
