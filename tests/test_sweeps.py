@@ -141,3 +141,10 @@ def test_a_wrong_sweep_is_one_sentence(changes, words, tmp_path):
     with pytest.raises(InputError) as mistake:
         expand(read_sweep(written(tmp_path, **changes)))
     assert words in str(mistake.value)
+
+
+def test_a_sweep_file_that_cannot_be_read_is_one_sentence(tmp_path):
+    (tmp_path / "noise.yaml").write_bytes(b"\xff\xfe")
+    for path in (tmp_path / "none.yaml", tmp_path, tmp_path / "noise.yaml"):
+        with pytest.raises(InputError, match=f"^cannot read the sweep file {path}: .*; check its path"):
+            read_sweep(path)

@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from lit_delays.commands.models import open_model
+from lit_delays.commands.models import checkpoint_of, open_model
 from lit_delays.deployed.network import DeployedSNN
 from lit_delays.errors import InputError
 from lit_delays.experiments.arguments import Arguments
@@ -22,7 +22,7 @@ def export(args: list[str]) -> None:
     (pre, post, weight, delay) for simulators such as Brian2, as .npz. torch: a program of torch.export.
     """
     parser = Arguments(prog="lit_delays export", description=export.__doc__)
-    parser.add_argument("model", type=Path, help="checkpoint of a run, or a folder that export wrote")
+    parser.add_argument("model", type=Path, help="run, checkpoint, or folder that export wrote")
     parser.add_argument("--format", choices=FORMATS, default="safetensors", help="default: safetensors")
     parser.add_argument("-o", "--output", type=Path, required=True, help="new file; safetensors: new folder")
     parser.add_argument(
@@ -65,7 +65,8 @@ def _write(network: DeployedSNN, form: str, path: Path, num_steps: int, facts: t
 
 def _facts(model: Path) -> tuple[str, ...]:
     """What the model card says of the run that the checkpoint is the result of."""
-    run_dir = model.resolve().parent.parent
-    if model.resolve() != best_checkpoint(run_dir) or not (run_dir / FILE_NAME).exists():
+    checkpoint = checkpoint_of(model).resolve()
+    run_dir = checkpoint.parent.parent
+    if checkpoint != best_checkpoint(run_dir) or not (run_dir / FILE_NAME).exists():
         return ()
     return (f"Its run: {Result.load(run_dir)}.",)

@@ -1,4 +1,4 @@
-"""A network from wherever it was kept: a checkpoint, or the folder of an export."""
+"""A network from wherever it was kept: a run, a checkpoint, or the folder of an export."""
 
 from pathlib import Path
 from typing import Literal
@@ -6,21 +6,28 @@ from typing import Literal
 import torch
 
 from lit_delays.deployed.network import DeployedSNN, deploy
+from lit_delays.training.runs import best_checkpoint
 
 Precision = Literal["float32", "float64"]
 
 
+def checkpoint_of(model: Path) -> Path:
+    """The best checkpoint, if it is the folder of a run; else the path itself."""
+    best = best_checkpoint(model)
+    return best if best.is_file() else model
+
+
 def open_model(path: Path, precision: Precision = "float32") -> DeployedSNN:
-    """The deployed network of a checkpoint, or of a folder that ``export --format safetensors`` wrote.
+    """The deployed network of a run, of a checkpoint, or of what ``export --format safetensors`` wrote.
 
     Args:
-        path: The checkpoint or the folder.
+        path: The file or the folder; a run's best checkpoint counts.
         precision: Of weights and biases; folding a checkpoint's norms rounds once, to this.
 
     Raises:
         InputError: If there is no network of ours.
     """
-    dtype = getattr(torch, precision)
+    path, dtype = checkpoint_of(path), getattr(torch, precision)
     if path.is_dir():
         from lit_delays.deployed.folder import load
 

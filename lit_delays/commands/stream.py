@@ -29,7 +29,7 @@ def stream(args: list[str]) -> None:
     as the events of its time step are in.
     """
     parser = Arguments(prog="lit_delays stream", description=stream.__doc__)
-    parser.add_argument("model", type=Path, help="checkpoint of a run, or a folder that export wrote")
+    parser.add_argument("model", type=Path, help="run, checkpoint, or folder that export wrote")
     parser.add_argument("events", help="HDF5 file in SHD's layout, or - for standard input")
     parser.add_argument("--sample", type=int, default=0, help="of the file, counted from 0; default: 0")
     parser.add_argument(

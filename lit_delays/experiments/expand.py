@@ -54,6 +54,8 @@ def read_sweep(path: Path) -> Sweep:
         content = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
         raise InputError(f"{path}: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the sweep file {path}: {error}; check its path.") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: a sweep file needs `method`, `command` and `parameters`.")
     if unknown := content.keys() - KEYS:

@@ -12,6 +12,7 @@ from lit_delays.cli import main
 from lit_delays.data.module import SpikeData
 from lit_delays.deployed import folder
 from lit_delays.deployed.network import deploy
+from lit_delays.experiments.results import Result
 from lit_delays.snn.network import NetworkConfig
 from lit_delays.training.classifier import DelayClassifier
 from lit_delays.training.loading import load_network
@@ -43,6 +44,19 @@ def mistake(capsys, *args):
     assert stopped.value.code == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     return line.removeprefix("lit_delays: error: ")
+
+
+def test_the_folder_of_a_run_stands_for_its_best_checkpoint(checkpoint, tmp_path):
+    best = tmp_path / "run/checkpoints/best.ckpt"
+    best.parent.mkdir(parents=True)
+    best.write_bytes(checkpoint.read_bytes())
+    result = Result(
+        accuracy=0.75, num_samples=100, epoch=3, num_epochs=5, selection="the test", num_parameters=12
+    )
+    result.save(tmp_path / "run")
+    main(["export", "run", "-o", "net"])
+    assert folder.load("net").class_names == load_network(checkpoint).class_names
+    assert f"Its run: {result}." in (tmp_path / "net/README.md").read_text()
 
 
 def test_a_checkpoint_knows_its_classes(checkpoint):

@@ -162,6 +162,11 @@ def test_a_table_in_a_place_that_cannot_be_is_one_sentence(tmp_path, capsys):
     assert "| learned delays |" in capsys.readouterr().out
 
 
+def test_a_folder_that_is_none_is_one_sentence(tmp_path):
+    with pytest.raises(InputError, match=r"/none is no folder; give those of runs, or of sweeps\.$"):
+        report([str(tmp_path / "none")])
+
+
 def test_a_folder_without_results_is_one_sentence(tmp_path):
     with pytest.raises(InputError, match=r"no result\.json in .*; repeat its command to go on\."):
         report([str(tmp_path)])
