@@ -53,11 +53,15 @@ class Model:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval: Student's over seeds, or Wilson's over the test samples of a single one."""
-        if len(self.results) > 1:
-            return t_interval(self.accuracies)
-        (result,) = self.results.values()
-        return interval(result.accuracy, result.num_samples)
+        """95 % interval: Student's over seeds, and never narrower than Wilson's over the test samples.
+
+        Seeds share a test set: how well they agree says nothing about how well it stands for others.
+        """
+        low, high = interval(self.accuracy, next(iter(self.results.values())).num_samples)
+        if len(self.results) == 1:
+            return low, high
+        student = t_interval(self.accuracies)
+        return min(low, student[0]), max(high, student[1])
 
     def mean(self, field: str) -> float | None:
         """Mean of a field of the results, None where one lacks it."""

@@ -27,7 +27,7 @@ def report(args: list[str]) -> None:
     """Print a table of finished runs.
 
     Folders of runs give a row a run. A folder of a sweep, ``--table`` or ``--figure`` gives a row a model:
-    the mean over its seeds with Student's 95 % interval, or Wilson's where there is one seed alone.
+    the mean over its seeds with Student's 95 % interval, never narrower than Wilson's over the test samples.
     """
     parser = Arguments(prog="lit_delays report", description=report.__doc__)
     parser.add_argument("runs", nargs="+", type=Path, help="folders of runs, or of sweeps")

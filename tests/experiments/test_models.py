@@ -71,6 +71,12 @@ def test_one_seed_has_the_interval_of_its_test_samples(tmp_path):
     assert model.interval == pytest.approx((0.8706, 0.9233), abs=1e-4)
 
 
+def test_seeds_that_agree_are_no_surer_than_their_test_samples(tmp_path):
+    (model,) = load_models([run(tmp_path / f"{seed}", seed, accuracy=0.9) for seed in (0, 1)])
+    assert t_interval(model.accuracies) == pytest.approx((0.9, 0.9))
+    assert model.interval == pytest.approx((0.8706, 0.9233), abs=1e-4)
+
+
 def test_a_model_is_called_after_its_overlay_or_its_delays(tmp_path):
     named = run(tmp_path / "a", model="no_delays_wide", delays="none", hidden_size=388)
     sparse = run(tmp_path / "b", model="no_delays_wide", delays="none", hidden_size=478, fan_in=10)
