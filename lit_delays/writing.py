@@ -1,6 +1,8 @@
 """Files that are there as a whole, or not at all, whatever happens while they are written."""
 
+import glob
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,14 +35,16 @@ def whole(path: Path) -> Iterator[Path]:
         with partial.open("rb") as file:
             os.fsync(file.fileno())  # before the name changes hands, or a power cut could leave it empty
         os.replace(partial, path)
-    except OSError as error:
+    except BaseException as error:
+        with suppress(OSError):
+            partial.unlink()
+        if not isinstance(error, OSError):
+            raise
         kept = "; the one before is still there" if path.exists() else ""
         raise InputError(
-            f"cannot write {path}: {error.strerror}{kept}. Make room for it, and repeat the command to go on."
+            f"cannot write {path}: {error.strerror or error}{kept}. Make room for it, and repeat the command"
+            " to go on."
         ) from error
-    finally:
-        with suppress(OSError):  # it is gone where all went well
-            partial.unlink()
 
 
 @contextmanager
@@ -50,10 +54,22 @@ def apart(path: Path) -> Iterator[Path]:
     Raises:
         OSError: If there is no room or no permission; nothing has changed.
     """
-    with TemporaryDirectory(prefix=f"{path.name}.", dir=path.parent) as folder:
+    with beside(path) as folder:
         place = Path(folder) / path.name
         yield place
         os.replace(place, path)
+
+
+def beside(path: Path) -> TemporaryDirectory[str]:
+    """A new folder beside a file, for what it is made of."""
+    return TemporaryDirectory(prefix=_prefix(path), dir=path.parent)
+
+
+def sweep_beside(path: Path) -> None:
+    """Delete the folders that writers of this file who were killed have left; nobody may be writing it."""
+    for folder in path.parent.glob(glob.escape(_prefix(path)) + "*"):
+        if folder.is_dir() and not folder.is_symlink():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def part_of(path: Path) -> Path:
@@ -65,3 +81,7 @@ def sweep_parts(folder: Path) -> None:
     """Delete what writers that were killed have left in this folder and below."""
     for path in folder.rglob("*.part"):
         path.unlink(missing_ok=True)
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name}."

@@ -54,7 +54,8 @@ def _neurons(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 def test_the_reference_starts_with_weights_as_large_as_ours_sparse_or_not(path: Path) -> None:
     golden = np.load(path)
     torch.manual_seed(0)
-    ours = DelaySNN(network_config(json.loads(str(golden["meta"])), fan_in=None))
+    meta = json.loads(str(golden["meta"]))
+    ours = DelaySNN(network_config(meta, fan_in=8 if meta["sparsity"] else None))
     for index, layer in enumerate(ours.delay_layers()):
         theirs = abs(golden[f"init.weight{index}"]).max()
         assert theirs == pytest.approx(layer.weight.abs().max().item(), rel=0.1)

@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "deployed": {"errors", "writing", "snn"},
     "commands": {"errors", "audio", "data", "snn", "training", "experiments", "deployed"},
     "provenance": {"errors", "writing", "data"},
-    "starting": {"errors", "training", "provenance", "trust"},
+    "starting": {"errors", "training", "provenance"},
     "lightning_cli": {
         *("errors", "writing", "data", "snn", "training", "experiments", "cli"),
         *("tracking", "trust", "provenance", "starting"),

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from lit_delays.errors import InputError
-from lit_delays.writing import apart, sweep_parts, whole, write_whole
+from lit_delays.writing import apart, beside, sweep_beside, sweep_parts, whole, write_whole
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path, monkeypatch):
@@ -70,3 +70,20 @@ def test_a_folder_may_be_written_apart(tmp_path):
         place.mkdir()
         (place / "file").touch()
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["new", "new/file"]
+
+
+def test_what_killed_writers_left_beside_is_swept(tmp_path):
+    path = tmp_path / "file"
+    left = beside(path)
+    (tmp_path / ".other.x").mkdir()
+    sweep_beside(path)
+    assert [path.name for path in tmp_path.iterdir()] == [".other.x"]
+    left.cleanup()
+
+
+def test_an_error_without_a_number_is_told_in_its_own_words(tmp_path):
+    with (
+        pytest.raises(InputError, match=r"^cannot write .*/file: no room\. Make room"),
+        whole(tmp_path / "file"),
+    ):
+        raise OSError("no room")

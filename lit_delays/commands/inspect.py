@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from lit_delays.commands.models import checkpoint_of
 from lit_delays.data.module import SpikeData
 from lit_delays.errors import InputError
 from lit_delays.experiments.anatomy import anatomy, chips
@@ -19,7 +20,6 @@ from lit_delays.training.doctor import FILE_NAME as WARNINGS
 from lit_delays.training.doctor import Rows, diagnose, read_run
 from lit_delays.training.histograms import delay_histogram
 from lit_delays.training.loading import Trained, load_network
-from lit_delays.training.runs import best_checkpoint
 
 
 def inspect(args: list[str]) -> None:
@@ -33,7 +33,7 @@ def inspect(args: list[str]) -> None:
     parser.add_argument("--data", type=Path, metavar="FILE.h5", help="samples in SHD's layout to run it on")
     parser.add_argument("--folder", type=Path, help="where figures go; default: `inspect` in that of the run")
     options = parser.parse_args(args)
-    path = best_checkpoint(options.checkpoint) if options.checkpoint.is_dir() else options.checkpoint
+    path = checkpoint_of(options.checkpoint)
     trained, run_dir = load_network(path), path.parent.parent
     config = run_dir / "config.yaml"
     run = yaml.safe_load(config.read_text()) if config.exists() else None

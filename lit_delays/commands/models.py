@@ -14,7 +14,7 @@ Precision = Literal["float32", "float64"]
 def checkpoint_of(model: Path) -> Path:
     """The best checkpoint, if it is the folder of a run; else the path itself."""
     best = best_checkpoint(model)
-    return best if best.is_file() else model
+    return best if best.parent.is_dir() else model
 
 
 def open_model(path: Path, precision: Precision = "float32") -> DeployedSNN:

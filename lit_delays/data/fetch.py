@@ -1,11 +1,8 @@
 """Public data sets, from their servers to their place: downloaded, checked, unpacked, in one step each."""
 
-import glob
 import os
-import shutil
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
@@ -25,6 +22,7 @@ from lit_delays.data.receipts import look_at, read_receipt, write_receipt
 from lit_delays.data.sources import Archive
 from lit_delays.data.unpack import unpack
 from lit_delays.errors import InputError
+from lit_delays.writing import beside, sweep_beside
 
 
 def fetch(archive: Archive, folder: Path, address: str) -> str:
@@ -44,7 +42,7 @@ def fetch(archive: Archive, folder: Path, address: str) -> str:
     try:
         with locked(folder / f".{archive.unpacked}.lock", f"fetching {archive.unpacked}") as alone:
             if alone:
-                _sweep(target)
+                sweep_beside(target)  # not the partial download
             if target.exists():
                 return _compare(target)
             return _get(archive, target, address)
@@ -56,7 +54,7 @@ def fetch(archive: Archive, folder: Path, address: str) -> str:
 
 def _get(archive: Archive, target: Path, address: str) -> str:
     partial = Partial(target.with_name(archive.name), archive.digest)
-    with _bar() as bar, TemporaryDirectory(prefix=_prefix(target), dir=target.parent) as beside:
+    with _bar() as bar, beside(target) as folder:
         task = bar.add_task(f"fetching {archive.name}", total=None)
         download(
             address + archive.name,
@@ -65,7 +63,7 @@ def _get(archive: Archive, target: Path, address: str) -> str:
             lambda done, total: bar.update(task, completed=done, total=total),
         )
         bar.update(task, description=f"unpacking {archive.name}", completed=0, total=None)
-        new = Path(beside) / target.name
+        new = Path(folder) / target.name
         unpack(
             partial.path,
             archive.name,
@@ -93,17 +91,6 @@ def _compare(target: Path) -> str:
 
 def _tell(target: Path, what: str, content: dict[str, Any]) -> str:
     return f"{target}: {what}; " + ", ".join(f"{name} {value}" for name, value in content.items())
-
-
-def _prefix(target: Path) -> str:
-    return f".{target.name}."
-
-
-def _sweep(target: Path) -> None:
-    """Remove what a fetch that was killed left behind; not the partial download."""
-    for folder in target.parent.glob(glob.escape(_prefix(target)) + "*"):
-        if folder.is_dir() and not folder.is_symlink():
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

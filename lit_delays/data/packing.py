@@ -1,11 +1,8 @@
 """What takes long to make is made once and kept: by the first process that asks for it."""
 
-import glob
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from numpy.typing import NDArray
@@ -14,6 +11,7 @@ from lit_delays.data import cache
 from lit_delays.data.cache import Arrays
 from lit_delays.data.lock import locked
 from lit_delays.errors import InputError
+from lit_delays.writing import beside, sweep_beside
 
 Check = Callable[[Arrays], bool]
 
@@ -69,8 +67,8 @@ def _pack(
             if (arrays := load(packed, about, fits)) is not None:
                 return arrays  # whoever we waited for has made it
             if alone:
-                _sweep(packed)
-            with TemporaryDirectory(prefix=packed.name + ".", dir=packed.parent) as folder:
+                sweep_beside(packed)
+            with beside(packed) as folder:
                 cache.save(packed, make(Path(folder)), about)
     except OSError as error:
         raise InputError(
@@ -78,9 +76,3 @@ def _pack(
             " make room, or give another $LIT_DELAYS_CACHE."
         ) from error
     return load(packed, about, fits)
-
-
-def _sweep(packed: Path) -> None:
-    """Remove what a packer that was killed left behind."""
-    for folder in packed.parent.glob(glob.escape(packed.name) + ".*"):
-        shutil.rmtree(folder, ignore_errors=True)

@@ -79,17 +79,20 @@ class HoldOut:
             if num_samples < 2:
                 raise InputError(f"a random split needs at least 2 training samples, got {num_samples}.")
             return random_split(num_samples, self.fraction, self.seed)
-        if speakers is None or len(np.unique(speakers)) < 2:
+        found = 0 if speakers is None else len(np.unique(speakers))
+        if speakers is None or found < 2:
             raise InputError(
                 "`--data.validation=speakers` needs two or more speakers in the training set's"
-                " `extra/speaker`; give --data.validation=random."
+                f" `extra/speaker`, got {found or 'none'}; give --data.validation=random."
             )
         return speaker_split(speakers, self.fraction, self.seed)
 
     def describe(self, num_samples: int, speakers: Ints | None) -> str:
         """What a network is chosen by, in words for tables."""
-        if self.rule == "speakers" and speakers is not None:
-            names = np.unique(speakers[self.split(num_samples, speakers)[1]]).tolist()
+        if self.rule == "speakers":
+            _, held_out = self.split(num_samples, speakers)
+            assert speakers is not None
+            names = np.unique(speakers[held_out]).tolist()
             return f"held-out speaker{'s' if len(names) > 1 else ''} {', '.join(map(str, names))}"
         return {
             "file": "validation file",

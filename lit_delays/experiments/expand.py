@@ -55,7 +55,8 @@ def read_sweep(path: Path) -> Sweep:
     except yaml.YAMLError as error:
         raise InputError(f"{path}: {error}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the sweep file {path}: {error}; check its path.") from error
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot read the sweep file {path}: {why}; check its path.") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: a sweep file needs `method`, `command` and `parameters`.")
     if unknown := content.keys() - KEYS:

@@ -164,5 +164,5 @@ def _nothing(panel: Axes) -> None:
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure, whole or not at all, in the format that its name ends in, one of ``FORMATS``."""
     with whole(path) as place:
-        figure.savefig(place, dpi=150, format=path.suffix[1:])
+        figure.savefig(place, dpi=150, format=path.suffix[1:].lower())
     return path

@@ -1,10 +1,11 @@
-"""Runs that differ in their seed alone are one model: its mean, and how sure that is."""
+"""Runs that differ in their seed alone, or in that of the runs they start from, are one model: its mean."""
 
 import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import yaml
 
 from lit_delays.errors import InputError
 from lit_delays.experiments.results import Result, interval
-from lit_delays.training.runs import default_name
+from lit_delays.training.runs import best_checkpoint, default_name, last_checkpoint
 
 # Student's t, 97.5 %, for 1 to 9 degrees of freedom; above, its expansion in 1 / degrees is exact to 0.001
 T_QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 Z_QUANTILE = 1.95996
 
+Repetition = tuple[int, str | None]  # seed, and checkpoint that training started from
 DELAYS = {"learned": "learned delays", "fixed": "fixed delays", "none": "no delays"}
 
 
@@ -28,12 +30,12 @@ class Model:
     Args:
         name: What it is called in tables.
         config: All options, those of the first seed.
-        results: Results by seed, one or more.
+        results: Results by seed and by the checkpoint that training started from, one or more.
     """
 
     name: str
     config: dict[str, Any]
-    results: dict[int, Result]
+    results: dict[Repetition, Result]
 
     @property
     def synapses(self) -> str:
@@ -76,13 +78,14 @@ def load_models(folders: Iterable[Path]) -> list[Model]:
         InputError: If they were tested on different data.
     """
     configs: dict[str, dict[str, Any]] = {}
-    results: defaultdict[str, dict[int, Result]] = defaultdict(dict)
+    results: defaultdict[str, dict[Repetition, Result]] = defaultdict(dict)
     tested: dict[tuple[Any, ...], Path] = {}
     for folder in folders:
         config, result = yaml.safe_load((folder / "config.yaml").read_text()), Result.load(folder)
         key = _key(config)
         configs.setdefault(key, config)
-        results[key].setdefault(config["seed_everything"], result)  # the same run twice is no second seed
+        repetition = (config["seed_everything"], config.get("start_from"))
+        results[key].setdefault(repetition, result)  # the same run twice is no second seed
         tested.setdefault(
             (config["data"]["dataset"], config["data"]["test_file"], result.num_samples), folder
         )
@@ -131,12 +134,21 @@ def t_quantile(degrees: int) -> float:
 def _key(config: dict[str, Any]) -> str:
     """The same for runs of one model. Fine-tuned ones are, if those that they start from are."""
     start = config.get("start_from")
-    if start and (origin := Path(start).parent.parent / "config.yaml").is_file():
-        start = f"{_key(yaml.safe_load(origin.read_text()))}/{Path(start).name}"
+    if start and (origin := _config_of_run(Path(start))):
+        start = f"{default_name({**origin, 'seed_everything': None})}/{Path(start).name}"
     return default_name({**config, "seed_everything": None, "start_from": start})
 
 
-def _name(config: dict[str, Any], results: dict[int, Result]) -> str:
+def _config_of_run(checkpoint: Path) -> dict[str, Any] | None:
+    """Options of the run that a checkpoint is of, if it is of one."""
+    run = checkpoint.parent.parent
+    if checkpoint not in (best_checkpoint(run), last_checkpoint(run)) or not (run / "config.yaml").is_file():
+        return None
+    config: dict[str, Any] = yaml.safe_load((run / "config.yaml").read_text())
+    return config
+
+
+def _name(config: dict[str, Any], results: dict[Repetition, Result]) -> str:
     overlay = next(iter(results.values())).model
     return overlay.replace("_", " ") if overlay else DELAYS[config["model"]["network"]["delays"]]
 
@@ -148,18 +160,26 @@ def _told_apart(models: list[Model]) -> list[Model]:
         namesakes[model.name, model.synapses].append(model)
     told = []
     for model in models:
-        others = [dict(_options(other.config)) for other in namesakes[model.name, model.synapses]]
+        others = [dict(_identity(other)) for other in namesakes[model.name, model.synapses]]
         own = [
             f"{name.rpartition('.')[2]} {value}"
-            for name, value in _options(model.config)
+            for name, value in _identity(model)
             if any(other.get(name) != value for other in others)
         ]
         told.append(replace(model, name=", ".join([model.name, *own])))
     return told
 
 
+def _identity(model: Model) -> Iterator[tuple[str, Any]]:
+    """What makes it this model: its options, and how the checkpoints that it starts from all begin."""
+    yield from _options(model.config)
+    starts = sorted({start for _, start in model.results if start})
+    if starts:  # runs of one model share the beginning of a name, no folder
+        yield "start_from", starts[0] if len(starts) == 1 else f"{commonprefix(starts)}*"  # noqa: RUF071
+
+
 def _options(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """All options that a result depends on but the seed, with dotted names.
+    """All options that a result depends on but the seed and the start, with dotted names.
 
     Example:
         >>> list(_options({"name": "a", "model": {"network": {"dropout": 0.4}}}))
@@ -168,5 +188,5 @@ def _options(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
     for name, value in config.items():
         if isinstance(value, Mapping):
             yield from _options(value, f"{prefix}{name}.")
-        elif prefix + name not in ("name", "seed_everything", "trainer.default_root_dir"):
+        elif prefix + name not in ("name", "seed_everything", "start_from", "trainer.default_root_dir"):
             yield prefix + name, value

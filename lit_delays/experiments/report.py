@@ -121,6 +121,6 @@ def _range(ends: tuple[float, float]) -> str:
 
 
 def _figure(text: str) -> Path:
-    if Path(text).suffix not in FORMATS:
+    if Path(text).suffix.lower() not in FORMATS:
         raise ArgumentTypeError(f"must end in {', '.join(FORMATS)}, got {text}")
     return Path(text)

@@ -25,6 +25,8 @@ def start_from(network: DelaySNN, checkpoint: Path) -> None:
         InputError: If the file is missing or no such checkpoint, or if a tensor does not fit.
     """
     trained = network_tensors(read_checkpoint(checkpoint, "check `--start_from`"))
+    if not trained:
+        raise InputError(f"{checkpoint} holds no network of lit_delays; check `--start_from`.")
     own = network.state_dict()
     for name in {**own, **trained}:
         shapes = [str(tuple(state[name].shape)) if name in state else "none" for state in (trained, own)]

@@ -25,10 +25,12 @@ def read_checkpoint(path: Path, otherwise: str = "give one of a run that has tra
         raise InputError(f"no checkpoint at {path}; {otherwise}.")
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
+    except OSError as error:  # it may be whole
+        raise InputError(f"cannot read {path}: {error.strerror or error}; repeat the command.") from error
     except Exception as error:  # whatever a foreign file makes of the reader
         raise InputError(
-            f"{path} must be a whole checkpoint of tensors and plain values; it is damaged, cannot be read,"
-            f" or holds code that would run when it is loaded ({type(error).__name__}); {otherwise}."
+            f"{path} must be a whole checkpoint of tensors and plain values; it is damaged, or holds code"
+            f" that would run when it is loaded ({type(error).__name__}); {otherwise}."
         ) from error
     if not _has_tensors_and_epoch(content):
         raise InputError(f"{path} must be a checkpoint that `fit` wrote; {otherwise}.")

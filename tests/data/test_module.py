@@ -211,8 +211,8 @@ def test_a_missing_file_of_ones_own_is_named_with_its_option(own, tmp_path):
 def test_speakers_must_be_known_to_be_held_out(own, tmp_path):
     own["train_file"] = write(tmp_path / "nobody.h5", speakers=None)
     sentence = (
-        "`--data.validation=speakers` needs two or more speakers in the training set's `extra/speaker`; give"
-        " --data.validation=random."
+        "`--data.validation=speakers` needs two or more speakers in the training set's `extra/speaker`, got"
+        " none; give --data.validation=random."
     )
     with pytest.raises(InputError, match="^" + re.escape(sentence) + "$"):
         SpikeData(**own).setup()

@@ -51,6 +51,8 @@ def test_what_a_network_is_chosen_by_is_in_words():
 def test_speakers_to_hold_out_must_be_two_or_more(speakers):
     with pytest.raises(InputError, match="needs two or more speakers in"):
         HoldOut("speakers", 0.1, seed=0).split(5, speakers)
+    with pytest.raises(InputError, match="needs two or more speakers in"):
+        HoldOut("speakers", 0.1, seed=0).describe(5, speakers)
 
 
 def test_a_single_sample_cannot_be_split():

@@ -46,7 +46,7 @@ def mistake(capsys, *args):
     return line.removeprefix("lit_delays: error: ")
 
 
-def test_the_folder_of_a_run_stands_for_its_best_checkpoint(checkpoint, tmp_path):
+def test_the_folder_of_a_run_stands_for_its_best_checkpoint(checkpoint, tmp_path, capsys):
     best = tmp_path / "run/checkpoints/best.ckpt"
     best.parent.mkdir(parents=True)
     best.write_bytes(checkpoint.read_bytes())
@@ -56,6 +56,10 @@ def test_the_folder_of_a_run_stands_for_its_best_checkpoint(checkpoint, tmp_path
     result.save(tmp_path / "run")
     main(["export", "run", "-o", "net"])
     assert folder.load("net").class_names == load_network(checkpoint).class_names
+    best.unlink()
+    assert mistake(capsys, "export", "run", "-o", "again").startswith(
+        "no checkpoint at run/checkpoints/best."
+    )
     assert f"Its run: {result}." in (tmp_path / "net/README.md").read_text()
 
 

@@ -46,7 +46,7 @@ def names(folders):
 def test_runs_that_differ_in_the_seed_alone_are_one_model(tmp_path):
     folders = [run(tmp_path / f"{seed}", seed, accuracy) for seed, accuracy in enumerate(ACCURACIES)]
     (model,) = load_models(folders)
-    assert model.results.keys() == {0, 1, 2}
+    assert model.results.keys() == {(0, None), (1, None), (2, None)}
     assert model.accuracy == fmean(ACCURACIES)
     assert model.interval == t_interval(ACCURACIES)
     assert model.mean("last_accuracy") == pytest.approx(0.75)
@@ -93,17 +93,28 @@ def test_namesakes_are_told_apart_by_the_options_in_which_they_differ(tmp_path):
     assert names(folders) == expected
 
 
-def test_seeds_that_start_from_the_seeds_of_one_model_are_one_model(tmp_path):
-    trained = [run(tmp_path / f"trained-{seed}", seed) for seed in (0, 1)]
+def tuned_runs(folder, origins, seeds):
+    starts = [(seed, origin, str(origin / "checkpoints/best.ckpt")) for origin in origins for seed in seeds]
+    return [run(folder / f"{origin.name}-{seed}", seed, start_from=start) for seed, origin, start in starts]
+
+
+@pytest.mark.parametrize("seeds", [[0], [0, 1]])
+def test_runs_that_start_from_the_seeds_of_one_model_are_one_model(seeds, tmp_path):
+    trained = [run(tmp_path / f"trained-{seed}", seed) for seed in (0, 1, 2)]
     others = [run(tmp_path / f"other-{seed}", seed, hidden_size=16) for seed in (0, 1)]
-    tuned = [
-        run(tmp_path / f"tuned-{origin.name}", seed, start_from=str(origin / "checkpoints/best.ckpt"))
-        for origins in (trained, others)
-        for seed, origin in enumerate(origins)
+    models = load_models(tuned_runs(tmp_path / "tuned", [*trained, *others], seeds))
+    assert [len(model.results) for model in models] == [3 * len(seeds), 2 * len(seeds)]
+    assert [model.name for model in models] == [
+        f"learned delays, start_from {tmp_path}/trained-*",
+        f"learned delays, start_from {tmp_path}/other-*",
     ]
-    models = load_models(tuned)
-    assert [list(model.results) for model in models] == [[0, 1], [0, 1]]
-    assert all(f"start_from {tmp_path}" in model.name for model in models)
+
+
+def test_a_file_that_no_run_left_is_told_apart_by_its_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text("- of something else")
+    tuned = [run(tmp_path / name, start_from=f"given/{name}.ckpt") for name in "ab"]
+    assert [model.name.split()[-1] for model in load_models(tuned)] == ["given/a.ckpt", "given/b.ckpt"]
 
 
 def test_a_start_that_is_gone_is_told_apart_by_its_path(tmp_path):

@@ -135,6 +135,10 @@ def test_what_is_no_checkpoint_of_ours_is_refused(tmp_path):
             InputError, match=r"must be a checkpoint that `fit` wrote; check `--start_from`\.$"
         ):
             start_from(network(), path)
+    for tensors in ({}, {"model.w": torch.zeros(1)}):
+        torch.save({"state_dict": tensors, "epoch": 1}, path)
+        with pytest.raises(InputError, match=r"holds no network of lit_delays; check `--start_from`\.$"):
+            start_from(network(), path)
 
 
 def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):

@@ -3,6 +3,7 @@
 import pickle
 import random
 import re
+import zipfile
 
 import pytest
 import torch
@@ -32,8 +33,8 @@ def test_what_is_no_checkpoint_is_one_sentence(content, error, tmp_path):
     path = tmp_path / "x.ckpt"
     path.write_bytes(content)
     sentence = (
-        f"{path} must be a whole checkpoint of tensors and plain values; it is damaged, cannot be read,"
-        f" or holds code that would run when it is loaded ({error}); check `--start_from`."
+        f"{path} must be a whole checkpoint of tensors and plain values; it is damaged, or holds code that"
+        f" would run when it is loaded ({error}); check `--start_from`."
     )
     with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
         read_checkpoint(path, "check `--start_from`")
@@ -71,16 +72,33 @@ def test_a_checkpoint_cut_short_anywhere_is_one_sentence(tmp_path):
             read_checkpoint(tmp_path / "cut.ckpt")
 
 
-def test_a_pickle_with_wrong_bytes_is_refused_or_read(tmp_path):
-    path, whole = tmp_path / "x.ckpt", pickle.dumps({"state_dict": {}, "epoch": [1, {"a": (2.5, "b")}]}, 2)
+def test_a_checkpoint_with_wrong_bytes_in_its_structure_is_refused_or_read(tmp_path):
+    torch.save(WHOLE, tmp_path / "whole.ckpt")
+    with zipfile.ZipFile(tmp_path / "whole.ckpt") as file:
+        parts = {name: file.read(name) for name in file.namelist()}
     chance, refused = random.Random(0), 0
-    for _ in range(300):
-        content = bytearray(whole)
-        for _ in range(3):
+    for num_wrong in [0, *300 * [2]]:
+        path, content = tmp_path / "x.ckpt", bytearray(parts["whole/data.pkl"])
+        for _ in range(num_wrong):
             content[chance.randrange(len(content))] = chance.randrange(256)
-        path.write_bytes(content)
+        with zipfile.ZipFile(path, "w") as file:
+            for name, part in (parts | {"whole/data.pkl": bytes(content)}).items():
+                file.writestr(name, part)
         refused += is_refused(path)
-    assert refused > 250
+        assert num_wrong or not refused
+    assert 100 < refused < 300
+
+
+def test_a_checkpoint_on_a_failing_disk_is_not_called_damaged(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(5, "Input/output error")
+
+    (tmp_path / "x.ckpt").touch()
+    monkeypatch.setattr("torch.load", fail)
+    with pytest.raises(
+        InputError, match=r"^cannot read .*x\.ckpt: Input/output error; repeat the command\.$"
+    ):
+        read_checkpoint(tmp_path / "x.ckpt", "delete it to begin anew")
 
 
 def is_refused(path):
