@@ -62,6 +62,16 @@ def test_a_command_on_finished_runs_parses(words, tmp_path, monkeypatch, capsys)
     )
 
 
+def test_the_ablation_has_the_numbers_that_were_measured():
+    measured = {}
+    for line in (ROOT / "benchmarks/ablation.md").read_text().splitlines()[2:]:
+        name, _, accuracy, ends = line.strip("| ").split(" | ")[:4]
+        measured.setdefault(name, []).append(f"{accuracy} ({ends})")
+    results = (ROOT / "README.md").read_text().partition("## Results")[2]
+    rows = [line.strip("| ").split(" | ") for line in results.splitlines() if line.startswith("| ")][1:]
+    assert {name: cells for name, *cells in rows} == measured
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_python_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
