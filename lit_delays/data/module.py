@@ -232,7 +232,10 @@ class SpikeData(pl.LightningDataModule):
     def _held_out(self) -> tuple[Ints, Ints]:
         """Places in the training set to train on, and to validate on."""
         train = self._open("train")
-        return self.hold_out.split(len(train), train.speakers)
+        try:
+            return self.hold_out.split(len(train), train.speakers)
+        except InputError as error:
+            raise InputError(f"{self.choice.path('train')}: {error}") from error
 
     def _open(self, split: Split) -> Samples:
         if split not in self._opened:

@@ -82,8 +82,8 @@ class HoldOut:
         found = 0 if speakers is None else len(np.unique(speakers))
         if speakers is None or found < 2:
             raise InputError(
-                "`--data.validation=speakers` needs two or more speakers in the training set's"
-                f" `extra/speaker`, got {found or 'none'}; give --data.validation=random."
+                "`--data.validation=speakers` needs two or more speakers in `extra/speaker`, got"
+                f" {found or 'none'}; give --data.validation=random."
             )
         return speaker_split(speakers, self.fraction, self.seed)
 

@@ -60,10 +60,10 @@ def find_runs(folder: Path) -> list[Path]:
     """
     if (folder / FILE_NAME).exists():
         return [folder]
-    found = sorted(path.parent for path in folder.rglob(FILE_NAME))
-    order = {name: place for place, name in enumerate(_planned(folder))}
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; give those of runs, or of sweeps.")
+    found = sorted(path.parent for path in folder.rglob(FILE_NAME))
+    order = {name: place for place, name in enumerate(_planned(folder))}
     if not found:
         raise InputError(f"no {FILE_NAME} in {folder}: the run is not finished; repeat its command to go on.")
     return sorted(found, key=lambda path: order.get(path.name, len(order)))

@@ -2,6 +2,7 @@ import pytest
 
 from lit_delays.data import apart
 from tests.data.forking import Forker
+from tests.data.three import write
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +17,16 @@ def _quick_readers(request, monkeypatch):
     """Readers start at once, but in tests of the whole path."""
     if "whole_path" not in request.keywords:
         monkeypatch.setattr(apart, "_started", request.getfixturevalue("forker"))
+
+
+@pytest.fixture
+def source(tmp_path):
+    return write(tmp_path / "digits.h5")
+
+
+@pytest.fixture(autouse=True)
+def caches(tmp_path, monkeypatch):
+    """Every test has its own."""
+    folder = tmp_path / "caches"
+    monkeypatch.setenv("LIT_DELAYS_CACHE", str(folder))
+    return folder

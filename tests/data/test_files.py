@@ -12,18 +12,6 @@ from lit_delays.errors import InputError
 from tests.data.three import UNITS, assert_is_the_file, write
 
 
-@pytest.fixture
-def source(tmp_path):
-    return write(tmp_path / "digits.h5")
-
-
-@pytest.fixture(autouse=True)
-def caches(tmp_path, monkeypatch):
-    folder = tmp_path / "caches"
-    monkeypatch.setenv("LIT_DELAYS_CACHE", str(folder))
-    return folder
-
-
 def test_what_is_packed_is_what_was_in_the_file(source):
     assert_is_the_file(open_spikes(source))
 

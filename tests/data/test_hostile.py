@@ -21,12 +21,6 @@ with TemporaryDirectory() as folder:
 SECONDS = 10  # of processor time
 
 
-@pytest.fixture(autouse=True)
-def caches(tmp_path, monkeypatch):
-    monkeypatch.setenv("LIT_DELAYS_CACHE", str(tmp_path / "caches"))
-    return tmp_path / "caches"
-
-
 def refusal(path):
     with pytest.raises(InputError) as refused:
         open_spikes(path)

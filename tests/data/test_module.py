@@ -26,11 +26,6 @@ def write(path, labels=(0, 1, 0, 1, 0, 1), speakers=(3, 3, 4, 4, 7, 7), keys=(b"
     return str(path)
 
 
-@pytest.fixture(autouse=True)
-def caches(tmp_path, monkeypatch):
-    monkeypatch.setenv("LIT_DELAYS_CACHE", str(tmp_path / "caches"))
-
-
 @pytest.fixture
 def own(tmp_path):
     return {"train_file": write(tmp_path / "train.h5"), "test_file": write(tmp_path / "test.h5")}
@@ -211,8 +206,8 @@ def test_a_missing_file_of_ones_own_is_named_with_its_option(own, tmp_path):
 def test_speakers_must_be_known_to_be_held_out(own, tmp_path):
     own["train_file"] = write(tmp_path / "nobody.h5", speakers=None)
     sentence = (
-        "`--data.validation=speakers` needs two or more speakers in the training set's `extra/speaker`, got"
-        " none; give --data.validation=random."
+        f"{own['train_file']}: `--data.validation=speakers` needs two or more speakers in `extra/speaker`,"
+        " got none; give --data.validation=random."
     )
     with pytest.raises(InputError, match="^" + re.escape(sentence) + "$"):
         SpikeData(**own).setup()

@@ -20,18 +20,6 @@ from lit_delays.errors import InputError
 from tests.data.three import assert_is_the_file, write
 
 
-@pytest.fixture
-def source(tmp_path):
-    return write(tmp_path / "digits.h5")
-
-
-@pytest.fixture(autouse=True)
-def caches(tmp_path, monkeypatch):
-    folder = tmp_path / "caches"
-    monkeypatch.setenv("LIT_DELAYS_CACHE", str(folder))
-    return folder
-
-
 def test_a_second_look_reads_only_the_cache(source, monkeypatch):
     open_spikes(source)
     monkeypatch.setattr(packing, "_pack", None)

@@ -24,9 +24,8 @@ def tone(word, index):
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path):
     """Two words of four recordings, of which the third is for validation and the last for the test."""
-    monkeypatch.setenv("LIT_DELAYS_CACHE", str(tmp_path / "caches"))
     place = tmp_path / FOLDER
     for word in (*PITCHES, "_background_noise_"):
         (place / word).mkdir(parents=True)
