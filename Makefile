@@ -10,7 +10,7 @@ QUICKSTART := fit --config configs/quickstart.yaml --trainer.default_root_dir ru
 
 quickstart: $(VENV)/ready
 	$(RUN) $(QUICKSTART) --name learned_delays
-	$(RUN) $(QUICKSTART) --name no_delays --model.network.delays none
+	$(RUN) $(QUICKSTART) --name no_delays --model.network.synapses.delays none
 	@$(RUN) report runs/quickstart/learned_delays runs/quickstart/no_delays
 
 test: $(VENV)/ready

@@ -2,4 +2,4 @@
 
 from importlib.util import find_spec
 
-collect_ignore = [] if find_spec("triton") else ["lit_delays/snn/scan_triton.py"]
+collect_ignore = [] if find_spec("triton") else ["lit_delays/snn/fast/lif_triton.py"]

@@ -10,11 +10,14 @@ import torch
 import yaml
 from torch import Tensor
 
+from lit_delays.components import rebuild
+from lit_delays.data.datasets import Dataset
 from lit_delays.data.module import SpikeData
-from lit_delays.snn.convolution import use
-from lit_delays.snn.decisions import class_scores
-from lit_delays.snn.network import DelaySNN
-from lit_delays.training.classifier import DelayClassifier
+from lit_delays.snn.network import Network
+from lit_delays.snn.operation import use
+from lit_delays.snn.readout import class_scores
+from lit_delays.snn.recorder import Recorder
+from lit_delays.training.loading import load_network
 from lit_delays.training.runs import last_checkpoint
 
 
@@ -22,13 +25,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="folder of a finished run")
     run: Path = parser.parse_args().run
-    network = DelayClassifier.load_from_checkpoint(last_checkpoint(run), weights_only=True).network.eval()
+    network = load_network(last_checkpoint(run)).network
     options = yaml.safe_load((run / "config.yaml").read_text())["data"]
-    data = SpikeData(**{name: value for name, value in options.items() if name != "augment"})
+    options = {name: value for name, value in options.items() if name != "augment"}
+    data = SpikeData(**{**options, "dataset": rebuild(Dataset, options["dataset"])})
     data.prepare_data()
     data.setup()
     same = entries = samples = 0
-    right = {"spectral": 0, "direct": 0}
+    right = {"spectral": 0, "plain": 0}
     for batch in data.test_dataloader():
         fast, plain = (look(network, batch.counts(), path) for path in right)
         same += sum(int((a == b).sum()) for a, b in zip(fast[0], plain[0], strict=True))
@@ -41,11 +45,11 @@ def main() -> None:
 
 
 @torch.no_grad()
-def look(network: DelaySNN, counts: Tensor, path: str) -> tuple[list[Tensor], Tensor]:
+def look(network: Network, counts: Tensor, path: str) -> tuple[list[Tensor], Tensor]:
     """Spikes of all hidden layers, and the answers, by one path."""
-    seen: list[Tensor] = []
-    with use(path):
-        readout = network(counts, watch=lambda _, spikes: seen.append(spikes))
+    with use(delayed_sum=path), Recorder(network) as recorder:
+        readout = network(counts)
+    seen = [layer.output for name, layer in recorder.record.items() if name != "readout"]
     return seen, class_scores(readout, network.config.decision).argmax(-1)
 
 

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lit_delays.data.events import Binning, EventBatches
-from lit_delays.data.files import open_spikes
+from lit_delays.data.binning import Binning, steps_of
 from lit_delays.data.sampler import EpochSampler
-from lit_delays.data.spikes import steps_of
+from lit_delays.data.samples import Batches
+from lit_delays.data.storage.spike_files import open_spikes
 
 NUM_INPUTS, CHANNELS_PER_BIN, TIME_STEP_MS = 140, 5, 10.0
 
@@ -35,7 +35,7 @@ def main() -> None:
     sampler = EpochSampler(min(options.num_samples, len(arrays)), options.batch_size, shuffle=True)
     places = list(sampler)
     binning = Binning("uniform", TIME_STEP_MS, NUM_INPUTS, CHANNELS_PER_BIN)
-    batches = EventBatches(arrays, np.arange(len(arrays)), binning)
+    batches = Batches(arrays, np.arange(len(arrays)), binning)
 
     def events() -> None:
         for batch in places:

@@ -12,7 +12,7 @@ from typing import Any
 import lightning.pytorch as pl
 from typing_extensions import override
 
-from lit_delays.lightning_cli import DelayCLI
+from lit_delays.cli.fit import DelayCLI
 
 
 class Stopwatch(pl.Callback):

@@ -54,8 +54,8 @@ def cost(options: argparse.Namespace, axis: str, size: int) -> float:
 
 def build(options: argparse.Namespace, lags: int, steps: int, width: int, batch: int) -> Step:
     torch.manual_seed(0)
-    config = read_config(options.config, max_delay_ms=10.0 * lags, hidden_size=width, keep_length=True)
-    assert config.max_delay == lags
+    synapses = {"synapses.max_delay_ms": 10.0 * lags, "synapses.keep_length": True}
+    config = read_config(options.config, hidden_sizes=[width, width], **synapses)
     return our_step(config, *make_batch(config, batch, steps, options.device))
 
 

@@ -6,25 +6,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lit_delays.snn.decisions import class_scores
-from lit_delays.snn.network import DelaySNN, NetworkConfig
+from lit_delays.cli.options import read
+from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.readout import class_scores
+from lit_delays.snn.synapses.base import window
 from lit_delays.training.optimizer import OptimizerConfig, make_optimizer
 
-NUM_CLASSES = {"shd": 20, "ssc": 35}
+NUM_CLASSES = {"SHD": 20, "SSC": 35}
 MEAN_COUNT = 0.35  # spikes per time step and pooled channel, as in SHD
 
 Step = Callable[[], float]
 
 
 def read_config(path: Path, **changes: Any) -> NetworkConfig:
-    """The network of a config file, for the data set that it names."""
-    options = yaml.safe_load(path.read_text())
-    num_classes = NUM_CLASSES.get(options["data"]["dataset"], 20)
-    return NetworkConfig(**{"num_classes": num_classes, **options["model"]["network"], **changes})
+    """The network of a config file, for the data set that it names; changes are options of the network."""
+    words = [f"--model.network.{name}={value}" for name, value in changes.items()]
+    options = read(["--config", str(path), *words])
+    dataset = options["data"]["dataset"]["class_path"].rpartition(".")[2]
+    sizes = {"num_inputs": 140, "num_classes": NUM_CLASSES.get(dataset, 20)}
+    return NetworkConfig.of({**options["model"]["network"], **sizes})
 
 
 def make_batch(config: NetworkConfig, batch_size: int, num_steps: int, device: str) -> tuple[Tensor, Tensor]:
@@ -35,7 +38,7 @@ def make_batch(config: NetworkConfig, batch_size: int, num_steps: int, device: s
 
 def our_step(config: NetworkConfig, counts: Tensor, labels: Tensor) -> Step:
     """Forward, backward, Adam and constraints of our network."""
-    network = DelaySNN(config).to(counts.device)
+    network = Network(config).to(counts.device)
     optimizer = make_optimizer(network, OptimizerConfig())
 
     def step() -> float:
@@ -78,14 +81,15 @@ def reference_network(config: NetworkConfig) -> Any:
     from DCLS.construct.modules import Dcls1d
     from spikingjelly.activation_based import layer, neuron, surrogate
 
-    lags, depth = config.max_delay, config.num_hidden_layers
-    sizes = [config.num_inputs, *[config.hidden_size] * depth, config.num_classes]
+    synapses, membrane = config.synapses.arguments, config.neuron.arguments
+    lags, depth = window(synapses["max_delay_ms"], config.time_step_ms), len(config.hidden_sizes)
+    sizes = [config.num_inputs, *config.hidden_sizes, config.num_classes]
 
     def lif(v_threshold: float, keeps_voltage: bool) -> nn.Module:
         return neuron.LIFNode(
-            tau=config.tau_mem,
+            tau=membrane["tau_mem_ms"] / config.time_step_ms,
             v_threshold=v_threshold,
-            surrogate_function=surrogate.ATan(alpha=config.surrogate_slope),
+            surrogate_function=surrogate.ATan(alpha=membrane["surrogate"]().slope),
             detach_reset=True,
             decay_input=False,
             step_mode="m",
@@ -100,7 +104,7 @@ def reference_network(config: NetworkConfig) -> Any:
                 Dcls1d(
                     before,
                     after,
-                    kernel_count=config.num_synapses,
+                    kernel_count=synapses["num_synapses"],
                     dilated_kernel_size=lags,
                     bias=False,
                     version="gauss",
@@ -111,14 +115,12 @@ def reference_network(config: NetworkConfig) -> Any:
                 nn.init.kaiming_uniform_(delays.weight, nonlinearity="relu")
                 nn.init.uniform_(delays.P, -(lags // 2), lags // 2)
                 nn.init.constant_(delays.SIG, lags // 2).requires_grad_(False)
-            self.norms = nn.ModuleList(
-                layer.BatchNorm1d(config.hidden_size, step_mode="m") for _ in range(depth)
-            )
+            self.norms = nn.ModuleList(layer.BatchNorm1d(size, step_mode="m") for size in config.hidden_sizes)
             self.neurons = nn.ModuleList([*(lif(1.0, False) for _ in range(depth)), lif(1e9, True)])
             self.dropouts = nn.ModuleList(layer.Dropout(config.dropout, step_mode="m") for _ in range(depth))
 
         def currents(self, index: int, x: Tensor) -> Tensor:
-            future = 0 if config.keep_length else (lags - 1) // 2
+            future = 0 if synapses["keep_length"] else (lags - 1) // 2
             padded = F.pad(x.permute(1, 2, 0), (lags - 1, future))
             return self.delays[index](padded).permute(2, 0, 1)
 

@@ -57,8 +57,10 @@ def parse() -> argparse.Namespace:
 def measure(options: argparse.Namespace) -> dict[str, float]:
     """Median time and peak memory of one stack, in this process."""
     torch.manual_seed(0)
-    changes = {} if options.max_delay_ms is None else {"max_delay_ms": options.max_delay_ms}
-    config = read_config(options.config, keep_length=options.keep_length, **changes)
+    changes = {"synapses.keep_length": True} if options.keep_length else {}
+    if options.max_delay_ms is not None:
+        changes["synapses.max_delay_ms"] = options.max_delay_ms
+    config = read_config(options.config, **changes)
     batch = make_batch(config, options.batch_size, options.num_steps, options.device)
     step = (our_step if options.measure == "ours" else reference_step)(config, *batch)
     seconds = [timed(step, options.device) for _ in range(options.repeats + 1)][1:]

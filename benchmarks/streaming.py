@@ -14,25 +14,25 @@ import numpy as np
 import torch
 from stacks import read_config
 
-from lit_delays.deployed.network import deploy
-from lit_delays.deployed.streaming import StreamingDelaySNN
-from lit_delays.snn.network import DelaySNN
+from lit_delays.deploy.deploy import deploy
+from lit_delays.deploy.stream import Stream
+from lit_delays.snn.network import Network
 
 
 def main() -> None:
     options = parse()
     torch.manual_seed(0)
-    network = deploy(DelaySNN(read_config(options.config)))
+    network = deploy(Network(read_config(options.config)))
     rng = np.random.default_rng(0)
     counts = (rng.random((options.num_steps, network.config.num_inputs)) < options.input_rate).astype(float)
-    stream = StreamingDelaySNN(network)
+    stream = Stream(network)
     started = time.perf_counter()
-    firing = [stream.step(count).spikes for count in counts]
+    outputs = [stream.step(count).outputs for count in counts]
     seconds = time.perf_counter() - started
     result = {
         "steps_per_second": options.num_steps / seconds,
         "times_real_time": options.num_steps * network.config.time_step_ms / 1000 / seconds,
-        "share_firing": float(np.mean(firing)),
+        "share_firing": float(np.mean([float(layer.mean()) for step in outputs for layer in step])),
     }
     print(json.dumps(result))
 

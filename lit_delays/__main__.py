@@ -1,5 +1,5 @@
 """Run with `python -m lit_delays`."""
 
-from lit_delays.cli import main
+from lit_delays.cli.main import main
 
 main()

@@ -1,6 +1,6 @@
 """Cut a small run off at random moments, start it again, and compare its end with that of an uncut one.
 
-    python tests/cuts.py --cuts 25 --processes 1 2
+    python -m tests.cuts --cuts 25 --processes 1 2
 
 Every process is forked from this one, so that only the first pays for the imports. Of the result only times
 may differ.
@@ -20,14 +20,13 @@ from tempfile import TemporaryDirectory
 import torch
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGKILL)
 EXIT_CODES = {signal.SIGTERM: 143, signal.SIGUSR1: 143, signal.SIGINT: 130}
 OPTIONS = {
     "config": ROOT / "configs/quickstart.yaml",
-    "model.network.hidden_size": 8,
-    "model.network.max_delay_ms": 60,
+    "model.network.hidden_sizes": [8],
+    "model.network.synapses.max_delay_ms": 60,
     "model.network.dropout": 0.3,
     "data.batch_size": 50,
     "trainer.max_epochs": 4,
@@ -42,7 +41,7 @@ TIMES = ("minutes", "seconds")
 
 def prepare() -> None:
     """Import what the forked processes need, and leave out the figures, which are no part of the state."""
-    from lit_delays import lightning_cli
+    from lit_delays.cli import fit as lightning_cli
 
     torch.set_num_threads(1)
     lightning_cli.draw_run = lambda *_: []  # type: ignore[assignment]
@@ -79,7 +78,7 @@ class Attempt:
             if num_processes > 1:
                 os.environ.update(LOCAL_RANK=str(rank), MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
                 os.environ["WORLD_SIZE"] = str(num_processes)
-            from lit_delays.cli import main
+            from lit_delays.cli.main import main
 
             main(words)
             code = 0
@@ -130,9 +129,8 @@ def differences(first: object, second: object, place: str = "") -> list[str]:
 
 def compare(uncut: Path, cut: Path) -> list[str]:
     """What tells two finished runs apart."""
-    found = []
-    if (uncut / "metrics.csv").read_bytes() != (cut / "metrics.csv").read_bytes():
-        found.append("metrics.csv")
+    tables = ("metrics.csv", "delays.csv")
+    found = [name for name in tables if (uncut / name).read_bytes() != (cut / name).read_bytes()]
     found += differences(
         *(json.loads((run / "result.json").read_text()) for run in (uncut, cut)), "result.json"
     )

@@ -1,6 +1,6 @@
 """What each process of tests/test_ddp.py runs: `fit`, keeping the first gradients and the last state.
 
-Lightning starts this file once more for every further process.
+Lightning starts this module once more for every further process.
 """
 
 import sys
@@ -11,8 +11,8 @@ import torch
 import torch.distributed
 from torch.distributed.nn.functional import all_reduce
 
-from lit_delays.lightning_cli import DelayCLI
-from lit_delays.snn import network
+from lit_delays.cli.fit import DelayCLI
+from lit_delays.snn.operation import use
 
 
 class Keep(pl.Callback):
@@ -57,5 +57,5 @@ if __name__ == "__main__":
     alone = torch.nn.BatchNorm1d.forward
     if "--trainer.accelerator=cpu" in sys.argv:
         torch.nn.BatchNorm1d.forward = synchronised
-        network.fits = lambda *_: False  # norm and neurons as one would not come by here
-    KeepingCLI("fit", sys.argv[1:])
+    with use(layer="plain"):  # norm and neurons as one would not come by here
+        KeepingCLI("fit", sys.argv[1:])

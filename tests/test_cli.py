@@ -16,20 +16,21 @@ import torch
 import wandb
 import yaml
 
-from lit_delays.cli import COMMANDS, main
+from lit_delays.cli.main import COMMANDS, main
+from lit_delays.cli.options import read
 
 from .conftest import ROOT
 
 QUICK = ["--config", str(ROOT / "configs/quickstart.yaml"), "--trainer.accelerator", "cpu"]
-TINY = ["--model.network.hidden_size", "8", "--data.batch_size", "90", "--trainer.max_epochs", "2"]
+TINY = ["--model.network.hidden_sizes", "[8]", "--data.batch_size", "90", "--trainer.max_epochs", "2"]
 
 
 def files(tmp_path, **changes):
     """A little data set in SHD's schema, two speakers and two classes."""
     for split in ("train", "test"):
         write(tmp_path / f"{split}.h5", **changes)
-    return ["--data.dataset", "files"] + [
-        f"--data.{split}_file={tmp_path / split}.h5" for split in ("train", "test")
+    return ["--data.dataset", "SpikeFiles"] + [
+        f"--data.dataset.{split}_file={tmp_path / split}.h5" for split in ("train", "test")
     ]
 
 
@@ -134,7 +135,7 @@ def test_fit_ends_in_one_line_that_says_how_the_epoch_was_chosen(tmp_path, capsy
 def test_the_saved_config_has_every_option_and_runs_again(trained, capsys):
     config = yaml.safe_load((trained / "config.yaml").read_text())
     assert config["name"] == "run"
-    assert config["model"]["network"]["hidden_size"] == 8
+    assert config["model"]["network"]["hidden_sizes"] == [8]
     assert config["sigma"] == {"schedule": "exponential", "start": None, "final": 0.5, "duration": 0.25}
     capsys.readouterr()
     main(["test", "--config", str(trained / "config.yaml")])
@@ -241,10 +242,40 @@ def test_help_of_fit_explains_options_with_their_units(capsys):
         main(["fit", "--help"])
     assert stopped.value.code == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "--model.network.max_delay_ms" in out
-    assert "Delay window in ms" in out
+    assert "--model.network.synapses" in out
     assert "--sigma.final" in out
     assert "--data.clip_ms" in out
+
+
+def test_help_of_a_class_explains_its_options(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", "--model.network.synapses.help", "SynapticDelays"])
+    assert stopped.value.code == 0
+    assert "Delay window in ms" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--trainer.callbacks+=Timer"],
+        ["--trainer.callbacks=Timer"],
+        ["--trainer.callbacks={class_path: LearningRateMonitor}"],
+        ["--trainer.plugins=SLURMEnvironment"],
+        ["--trainer.plugins={class_path: lightning.pytorch.plugins.environments.LightningEnvironment}"],
+    ],
+)
+def test_one_callback_or_plugin_needs_no_list(words, tmp_path, capsys):
+    main(["fit", *QUICK, *TINY, "--trainer.max_epochs=1", "--name=one", *words])
+    assert (tmp_path / "runs/one/result.json").exists()
+
+
+def test_what_is_printed_is_a_config_that_runs_the_same(tmp_path, capsys):
+    words = [*QUICK, *TINY, "--model.network.neuron=PLIF", "--model.network.synapses.kernel=Laplace"]
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", *words, "--print_config"])
+    assert stopped.value.code == 0
+    Path("printed.yaml").write_text(capsys.readouterr().out)
+    assert read(["--config=printed.yaml"])["model"] == read(words)["model"]
 
 
 def test_help_answers_faster_than_lightning_is_imported():
@@ -260,30 +291,47 @@ def test_help_answers_faster_than_lightning_is_imported():
     ("options", "sentence"),
     [
         (
-            ["--model.network.max_delay_ms=4"],
-            "`max_delay_ms` must be at least one time step (10 ms), got 4.0.",
+            ["--model.network.synapses.max_delay_ms=4"],
+            "`max_delay_ms` must be at least one time step (10 ms), got 4.",
         ),
-        (["--model.network.tau_mem_ms=4"], "`tau_mem_ms` must be at least one time step (10 ms), got 4.0."),
+        (
+            ["--model.network.neuron.tau_mem_ms=4"],
+            "`tau_mem_ms` must be at least one time step (10 ms), got 4.",
+        ),
         (["--model.network.dropout=1"], "`dropout` must be in [0, 1), got 1.0."),
         (
-            ["--model.network.fan_in=100"],
+            ["--model.network.synapses.fan_in=100"],
             "`fan_in` must be between 1 and the 20 possible synapses of a neuron",
         ),
-        (["--model.network.hidden_size=0"], "`hidden_size` must be at least 1, got 0."),
+        (
+            ["--model.network.hidden_sizes=[0]"],
+            "`hidden_sizes` must be one or more numbers of at least 1, got [0].",
+        ),
         (["--model.optimizer.delay_lr=0"], "`delay_lr` must be above 0, got 0.0."),
         (["--sigma.final=0"], "`sigma.final` must be above 0 time steps, got 0.0."),
-        (["--data.clip_ms=200"], "`--data.clip_ms` must be at least `--model.network.max_delay_ms` (300 ms)"),
+        (["--data.clip_ms=200"], "`--data.clip_ms` must be at least the longest delay (300 ms)"),
         (["--data.augment.noise=-1"], "`--data.augment.noise` must be at least 0, got -1."),
         (
             ["--data.augment.channel_mask=21"],
             "`--data.augment.channel_mask` must be at most 20 channels, got 21.",
         ),
-        (["--model.network.max_dlay_ms=250"], "max_dlay_ms"),
+        (
+            ["--model.network.synapses.max_dlay_ms=250"],
+            "`--model.network.synapses.max_dlay_ms` is no option of",
+        ),
         (["--model.network.neuron=lfi"], "lfi"),
         (["--config=nowhere.yaml"], "nowhere.yaml"),
         (["--name=../up"], "`--name` must be 1 to 64 letters, digits, '.', '_' or '-', got '../up'."),
         (["--trainer.max_epochs=-1"], "`--trainer.max_epochs` must be at least 1, got -1: the schedules"),
         (["--ckpt_path=nowhere.ckpt"], "no checkpoint at nowhere.ckpt"),
+        (
+            ["--trainer.callbacks+=Tymer"],
+            "`--trainer.callbacks` must be a known class, or the path of one, or null, got Tymer.",
+        ),
+        (
+            ["--trainer.callbacks={class_path: Timer, init_args: {second: 3}}"],
+            "`--trainer.callbacks` has a wrong lightning.pytorch.callbacks.Timer: Option 'second' is not",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(options, sentence, capsys, tmp_path):
@@ -292,8 +340,8 @@ def test_a_mistake_is_one_line_and_leaves_nothing(options, sentence, capsys, tmp
 
 
 def test_a_typo_in_a_file_names_the_option(capsys, tmp_path):
-    (tmp_path / "typo.yaml").write_text("model:\n  network:\n    hiden_size: 8\n")
-    assert "hiden_size" in mistake(capsys, "fit", "--config", "typo.yaml")
+    (tmp_path / "typo.yaml").write_text("model:\n  network:\n    hiden_sizes: [8]\n")
+    assert "hiden_sizes" in mistake(capsys, "fit", "--config", "typo.yaml")
 
 
 def test_a_command_that_does_not_exist_is_refused(capsys):
@@ -305,7 +353,7 @@ def test_a_checkpoint_that_is_missing_says_how_to_get_one(capsys):
 
 
 def test_missing_data_say_where_they_were_looked_for_and_how_to_get_them(capsys, tmp_path):
-    line = mistake(capsys, "fit", "--config", str(ROOT / "configs/shd.yaml"), "--data.data_dir=here")
+    line = mistake(capsys, "fit", "--config", str(ROOT / "configs/shd.yaml"), "--data.dataset.data_dir=here")
     assert str(tmp_path / "here" / "shd_train.h5") in line
     assert f"python -m lit_delays data fetch shd --data-dir {tmp_path / 'here'}" in line
     assert list(tmp_path.iterdir()) == []

@@ -4,9 +4,9 @@ import pytest
 import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 
-from lit_delays.experiments.results import count_parameters
-from lit_delays.fit_options import fit_parser
-from lit_delays.snn.network import DelaySNN, NetworkConfig
+from lit_delays.cli.options import fit_parser, read
+from lit_delays.inspect.summary import count_parameters
+from lit_delays.snn.network import Network, NetworkConfig
 
 from .conftest import ROOT
 
@@ -35,25 +35,23 @@ def test_a_config_says_what_it_is_for(path):
     assert set(yaml.safe_load(path.read_text())) <= {"data", "model", "sigma", "trainer"}
 
 
-def test_the_defaults_are_the_papers_network_for_shd(parser):
-    plain, shd = (
-        parser.parse_args(["--config", str(ROOT / f"configs/{name}.yaml")]) for name in ("wandb", "shd")
-    )
-    assert plain.model.as_dict() == shd.model.as_dict()
-    assert plain.data.as_dict() == shd.data.as_dict()
-    assert plain.trainer.max_epochs == shd.trainer.max_epochs == 150
+def test_the_defaults_are_the_papers_network_for_shd():
+    plain, shd = (read(["--config", str(ROOT / f"configs/{name}.yaml")]) for name in ("wandb", "shd"))
+    assert plain["model"] == shd["model"]
+    assert plain["data"] == shd["data"]
+    assert plain["trainer"]["max_epochs"] == shd["trainer"]["max_epochs"] == 150
 
 
 MATCHED = ["no_delays_wide", "no_delays_deep", "sparse/no_delays_wide", "sparse/no_delays_deep"]
 
 
 @pytest.mark.parametrize("name", MATCHED)
-def test_a_net_without_delays_is_matched_in_parameters(name, parser):
+def test_a_net_without_delays_is_matched_in_parameters(name):
     overlays = ["decreasing_sigma", name]
     base = ["--config", str(ROOT / "configs/shd.yaml")]
-    fan_in = ["--model.network.fan_in=10"] if name.startswith("sparse") else []
+    fan_in = ["--model.network.synapses.fan_in=10"] if name.startswith("sparse") else []
     learned, none = (
-        count_parameters(DelaySNN(NetworkConfig(**parser.parse_args(words).model.network.as_dict())))
+        count_parameters(Network(NetworkConfig.of(read(words)["model"]["network"])))
         for words in (
             [*base, f"--config={ROOT}/configs/models/{overlay}.yaml", *fan_in] for overlay in overlays
         )

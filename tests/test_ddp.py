@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-from lit_delays.cli import main
+from lit_delays.cli.main import main
 
 from .conftest import ROOT
 
@@ -39,14 +39,15 @@ def write(path, num_samples):
 
 def fit(folder, name, *words):
     """Run the worker; returns the folder of the run, and what it printed."""
-    command = [sys.executable, str(ROOT / "tests/ddp_worker.py")]
+    command = [sys.executable, "-m", "tests.ddp_worker"]
     options = {
-        "data.train_file": folder / "train.h5",
-        "data.test_file": folder / "test.h5",
+        "data.dataset": "SpikeFiles",
+        "data.dataset.train_file": folder / "train.h5",
+        "data.dataset.test_file": folder / "test.h5",
         "data.clip_ms": 200,
         "data.padding": "fixed",  # else the length of a batch, and so the readout, depends on its samples
-        "model.network.hidden_size": 16,
-        "model.network.max_delay_ms": 100,
+        "model.network.hidden_sizes": [16, 16],
+        "model.network.synapses.max_delay_ms": 100,
         "model.network.dropout": 0,
         "trainer.max_epochs": 2,
         "trainer.accelerator": "cpu",
@@ -126,7 +127,7 @@ def test_accuracy_on_an_odd_number_of_samples_is_that_of_one_process(trained, mo
 
 def test_synchronised_batch_norm_without_gpus_is_refused_in_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    options = ["--data.dataset=patterns", "--trainer.accelerator=cpu", "--trainer.sync_batchnorm=true"]
+    options = ["--data.dataset=Patterns", "--trainer.accelerator=cpu", "--trainer.sync_batchnorm=true"]
     with pytest.raises(SystemExit) as stopped:
         main(["fit", *options])
     assert stopped.value.code == 2

@@ -11,8 +11,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from lit_delays.cli import COMMANDS
-from lit_delays.fit_options import read
+from lit_delays.cli.main import COMMANDS
+from lit_delays.cli.options import read
 
 from .conftest import ROOT
 

@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from lit_delays.cli import main
-from lit_delays.data.receipts import look_at, write_receipt
-from lit_delays.data.sources import SOURCES, Source
-from lit_delays.doctor import command, devices
-from lit_delays.doctor.finding import Finding
+from lit_delays.cli.doctor import command, devices
+from lit_delays.cli.doctor.finding import Finding
+from lit_delays.cli.main import main
+from lit_delays.data.storage.receipts import content_of, write_receipt
+from lit_delays.data.storage.sources import SOURCES, Source
 
 KEY = "0123456789abcdef" * 3
 
@@ -33,7 +33,7 @@ def test_the_doctor_looks_at_everything_and_shows_no_key(capsys, monkeypatch, tm
         command, "processes", lambda: iter([Finding("ok", "gloo", "2 processes add up to 2")])
     )
     monkeypatch.setenv("WANDB_API_KEY", KEY)
-    monkeypatch.setattr("lit_delays.wandb_server.getproxies", dict)
+    monkeypatch.setattr("lit_delays.cli.wandb_server.getproxies", dict)
     monkeypatch.setenv("WANDB_BASE_URL", f"http://me:{KEY}@127.0.0.1:1")
     main(["doctor"])
     out = capsys.readouterr().out
@@ -136,7 +136,7 @@ def test_data_are_compared_with_their_receipts(monkeypatch, tmp_path):
         (tmp_path / name).write_bytes(b"spikes")
     assert last()[:3] == ("ok", "x", f"in {tmp_path}, not fetched by `data fetch`, so not compared")
     for name in files.values():
-        write_receipt(tmp_path / name, look_at(tmp_path / name), "md5:0", "https://x/")
+        write_receipt(tmp_path / name, content_of(tmp_path / name), "md5:0", "https://x/")
     assert last()[:3] == ("ok", "x", f"in {tmp_path}, as fetched")
     (tmp_path / "x_train.h5").write_bytes(b"Spikes")
     assert last()[:3] == ("fail", "x", "x_train.h5 is not what was fetched")

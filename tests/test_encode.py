@@ -7,11 +7,12 @@ import h5py
 import numpy as np
 import pytest
 
+from lit_delays import progress
 from lit_delays.audio.cochlea import transfer_function
 from lit_delays.audio.recordings import read_recording
-from lit_delays.cli import main
-from lit_delays.commands import encode as encoding
-from lit_delays.data.files import open_spikes
+from lit_delays.cli import encode as encoding
+from lit_delays.cli.main import main
+from lit_delays.data.storage.spike_files import open_spikes
 
 from .test_cli import TINY, files, mistake
 
@@ -85,6 +86,14 @@ def test_spikes_depend_on_the_seed_and_the_sound_but_not_on_order_or_jobs(tmp_pa
     assert spikes(order=(2, 0, 1)) == [plain[2], plain[0], plain[1]]
     assert spikes("--jobs", "2") == plain
     assert spikes("--seed", "1") != plain
+
+
+def test_a_log_is_told_how_far_it_is(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "INTERVAL_S", 0)
+    paths = [record(tmp_path / f"{index}.wav") for index in range(3)]
+    main(["encode", *paths, "-o", "out.h5"])
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("encoding")]
+    assert lines == ["encoding: 0 of 3 (0%)", "encoding: 1 of 3 (33%)", "encoding: 2 of 3 (67%)"]
 
 
 def test_what_was_done_to_a_recording_is_said_once(tmp_path, capsys):
@@ -169,5 +178,5 @@ def test_a_recording_of_ones_own_is_classified_in_two_commands(tmp_path, capsys)
     assert [row["sample"] for row in rows] == ["0", "1"]
     assert {row["prediction"] for row in rows} <= {"a", "b"}
     assert {row["label"] for row in rows} == {""}
-    line = mistake(capsys, "test", "--config", "runs/words/config.yaml", "--data.test_file", "me.h5")
+    line = mistake(capsys, "test", "--config", "runs/words/config.yaml", "--data.dataset.test_file", "me.h5")
     assert "`labels` of sample 0 must be known, got -1; give the file as --data.predict_file" in line

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from lit_delays.cli import main
+from lit_delays.cli.main import main
 
 from .conftest import ROOT
 from .test_cli import TINY, _runs_here, files, mistake  # noqa: F401  (a fixture)
@@ -16,7 +16,7 @@ OVERLAY = ["--config", str(ROOT / "configs/models/fine_tune.yaml"), "--name", "t
 @pytest.fixture
 def words(tmp_path):
     """A command that trains a little network on a dozen samples."""
-    return ["fit", *files(tmp_path), *TINY, "--model.network.max_delay_ms=90"]
+    return ["fit", *files(tmp_path), *TINY, "--model.network.synapses.max_delay_ms=90"]
 
 
 @pytest.fixture

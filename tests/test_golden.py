@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from numpy.lib.npyio import NpzFile
 from torch import Tensor
 from torch.nn import functional as F
 
-from lit_delays.snn import network as network_module
-from lit_delays.snn import neurons
-from lit_delays.snn.convolution import use
-from lit_delays.snn.decisions import class_scores
-from lit_delays.snn.network import DelaySNN, NetworkConfig
+from lit_delays.deploy.deploy import deploy
+from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.neurons import LIF, PLIF, Heaviside, Neuron
+from lit_delays.snn.operation import use
+from lit_delays.snn.readout import class_scores
+from lit_delays.snn.surrogates import ATan
+from lit_delays.snn.synapses import SynapticDelays
 from lit_delays.training.optimizer import OptimizerConfig, make_optimizer, schedule_optimizer
 from lit_delays.training.schedules import sigma_at
 
@@ -24,6 +27,7 @@ from .conftest import GOLDEN
 
 FILES = [path for path in sorted(GOLDEN.glob("*.npz")) if "meta" in np.load(path)]
 DELAYS = {"snn_delays": "learned", "snn_delays_lr0": "fixed", "snn": "none"}
+NEURONS: dict[str, type[Neuron]] = {"lif": LIF, "plif": PLIF, "heaviside": Heaviside}
 DECISIONS = {"sum": "sum", "mean": "mean", "max": "max", "spike_count": "spike_count"}
 WEIGHT_LR, DELAY_LR = 5e-3, 0.1
 OFFSET = 0.27  # between the true width and what the reference stores
@@ -35,19 +39,17 @@ def test_the_golden_files_are_found() -> None:
     assert FILES
 
 
-@pytest.fixture(params=["direct", "spectral"])
+@pytest.fixture(params=["plain", "spectral"])
 def _algorithm(request: pytest.FixtureRequest) -> Iterator[None]:
-    with use(request.param):
+    with use(delayed_sum=request.param):
         yield
 
 
 @pytest.fixture(params=["plain", "fused"])
-def _neurons(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "plain":
-        monkeypatch.setattr(neurons, "lif_scan", neurons.lif)
-        monkeypatch.setattr(neurons, "leaky_integral_scan", neurons.leaky_integral)
-        monkeypatch.setattr(network_module, "fits", lambda *_: False)
-        monkeypatch.setattr(network_module, "synaptic_filter_scan", neurons.synaptic_filter)
+def _neurons(request: pytest.FixtureRequest) -> Iterator[None]:
+    plain = {"neuron": "plain", "layer": "plain", "soft_kernel": "plain"}
+    with use(**(plain if request.param == "plain" else {})):
+        yield
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -55,8 +57,8 @@ def test_the_reference_starts_with_weights_as_large_as_ours_sparse_or_not(path: 
     golden = np.load(path)
     torch.manual_seed(0)
     meta = json.loads(str(golden["meta"]))
-    ours = DelaySNN(network_config(meta, fan_in=8 if meta["sparsity"] else None))
-    for index, layer in enumerate(ours.delay_layers()):
+    ours = Network(network_config(meta, fan_in=8 if meta["sparsity"] else None))
+    for index, layer in enumerate(ours.named_synapses().values()):
         theirs = abs(golden[f"init.weight{index}"]).max()
         assert theirs == pytest.approx(layer.weight.abs().max().item(), rel=0.1)
 
@@ -70,9 +72,10 @@ def test_the_reference_training_is_followed(path: Path) -> None:
     follow(network, meta, golden)
     network.eval()
     close(network(counts(golden, 0)), golden["eval.output"], rtol=1e-6)
+    close(deploy(network)(counts(golden, 0)), golden["eval.output"], rtol=1e-6)
 
 
-def follow(network: DelaySNN, meta: dict[str, Any], golden: NpzFile) -> None:
+def follow(network: Network, meta: dict[str, Any], golden: NpzFile) -> None:
     config = OptimizerConfig(weight_lr=WEIGHT_LR, delay_lr=DELAY_LR)
     optimizer = make_optimizer(network, config)
     for epoch in range(meta["epochs"]):
@@ -101,57 +104,60 @@ def network_config(meta: dict[str, Any], fan_in: int | None) -> NetworkConfig:
         num_inputs=meta["I"],
         num_classes=meta["O"],
         time_step_ms=1.0,
-        hidden_size=meta["H"],
-        num_hidden_layers=meta["hidden_layers"],
-        delays=DELAYS[meta["model"]],  # type: ignore[arg-type]
-        max_delay_ms=meta["max_delay"],
-        num_synapses=meta["kernel_count"],
-        fan_in=fan_in,
-        neuron=meta["neuron"],
-        tau_mem_ms=meta["tau_steps"],
-        v_threshold=meta["v_threshold"],
-        surrogate_slope=meta["alpha"],
+        hidden_sizes=[meta["H"]] * meta["hidden_layers"],
+        synapses=partial(
+            SynapticDelays,
+            delays=DELAYS[meta["model"]],  # type: ignore[arg-type]
+            max_delay_ms=meta["max_delay"],
+            num_synapses=meta["kernel_count"],
+            fan_in=fan_in,
+        ),
+        neuron=partial(NEURONS[meta["neuron"]], **neuron_options(meta)),  # type: ignore[arg-type]
         synapse_tau_ms=2.0 if meta["synapse_filter"] else None,
         dropout=meta["dropout"],
         decision=DECISIONS[meta["loss"]],  # type: ignore[arg-type]
     )
 
 
-def build(meta: dict[str, Any], golden: NpzFile) -> DelaySNN:
-    network = DelaySNN(network_config(meta, fan_in=1 if meta["sparsity"] else None)).double()
+def neuron_options(meta: dict[str, Any]) -> dict[str, Any]:
+    options = {"v_threshold": meta["v_threshold"], "surrogate": partial(ATan, slope=meta["alpha"])}
+    return options if meta["neuron"] == "heaviside" else options | {"tau_mem_ms": meta["tau_steps"]}
+
+
+def build(meta: dict[str, Any], golden: NpzFile) -> Network:
+    network = Network(network_config(meta, fan_in=1 if meta["sparsity"] else None)).double()
     with torch.no_grad():
         for mine, theirs in matched(network, golden, "init"):
             mine.copy_(theirs.view_as(mine))
-        for index, layer in enumerate(network.delay_layers()):
+        for index, layer in enumerate(network.named_synapses().values()):
             if layer.mask is not None:
                 layer.mask.copy_(torch.from_numpy(golden[f"mask{index}"]))
     return network
 
 
-def matched(network: DelaySNN, golden: NpzFile, moment: str) -> list[tuple[Tensor, Tensor]]:
+def matched(network: Network, golden: NpzFile, moment: str) -> list[tuple[Tensor, Tensor]]:
     """Every tensor of ours beside the reference's at a moment of its training."""
     pairs = []
 
     def pair(mine: Tensor, name: str) -> None:
         pairs.append((mine, torch.from_numpy(np.asarray(golden[f"{moment}.{name}"]))))
 
-    for index, layer in enumerate(network.delay_layers()):
+    for index, layer in enumerate(network.named_synapses().values()):
         pair(layer.weight, f"weight{index}")
         if layer.delay is not None:
             position = torch.from_numpy(golden[f"{moment}.P{index}"][0])
-            pairs.append((layer.delay, layer.max_delay // 2 - position))
-    for index, block in enumerate(network.blocks):
+            pairs.append((layer.delay, layer.num_lags // 2 - position))
+    for index, block in enumerate(network.layers):
         for name in ("weight", "bias", "running_mean", "running_var"):
             pair(getattr(block.norm, name), f"bn{index}_{name}")
-    if network.config.neuron == "plif":
-        neurons = [block.neuron for block in network.blocks] + [network.readout_neuron]
-        for index, neuron in enumerate(neurons):
-            pair(neuron.leak_logit, f"plif_w{index}")
+    for index, layer in enumerate(network.named_layers().values()):
+        if hasattr(layer.neuron, "leak_logit"):
+            pair(layer.neuron.leak_logit, f"plif_w{index}")
     return pairs
 
 
-def anneal(network: DelaySNN, meta: dict[str, Any], golden: NpzFile, epoch: int) -> None:
-    if network.config.delays != "learned":
+def anneal(network: Network, meta: dict[str, Any], golden: NpzFile, epoch: int) -> None:
+    if not network.learns_delays:
         return
     start = meta["max_delay"] // 2 + OFFSET
     sigma = sigma_at(epoch, "exponential", start=start, final=0.5, num_epochs=meta["final_epoch"])
@@ -169,8 +175,8 @@ def check_rates(optimizer: torch.optim.Optimizer, expected: np.ndarray) -> None:
         assert groups["delays"]["betas"][0] == 0.9
 
 
-def check_gradients(network: DelaySNN, golden: NpzFile) -> None:
-    for index, layer in enumerate(network.delay_layers()):
+def check_gradients(network: Network, golden: NpzFile) -> None:
+    for index, layer in enumerate(network.named_synapses().values()):
         assert layer.weight.grad is not None
         close(layer.weight.grad, golden[f"first.grad_weight{index}"])
         if isinstance(layer.delay, torch.nn.Parameter):
@@ -178,7 +184,7 @@ def check_gradients(network: DelaySNN, golden: NpzFile) -> None:
             close(-layer.delay.grad, golden[f"first.grad_P{index}"][0])
 
 
-def check_parameters(network: DelaySNN, golden: NpzFile, moment: str) -> None:
+def check_parameters(network: Network, golden: NpzFile, moment: str) -> None:
     for mine, theirs in matched(network, golden, moment):
         close(mine, theirs.numpy())
 

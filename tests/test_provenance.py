@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from lit_delays.data.hashes import sha256_of
+from lit_delays.data.storage.hashes import sha256_of
 from lit_delays.errors import InputError
-from lit_delays.provenance import Provenance, git_state
+from lit_delays.training.callbacks.provenance import Provenance, git_state
 
 DIGESTS = {"train": "ab" * 32}
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lit_delays.cli import COMMANDS, main
-from lit_delays.fit_options import read
+from lit_delays.cli.main import COMMANDS, main
+from lit_delays.cli.options import read
 
 from .conftest import ROOT
 
@@ -38,8 +38,15 @@ def test_a_command_of_ours_exists(words):
 @pytest.mark.parametrize("words", [words for words in OURS if words[0] == "fit"], ids=" ".join)
 def test_a_fit_command_parses(words, monkeypatch):
     monkeypatch.chdir(ROOT)
-    if "--help" not in words:
+    monkeypatch.syspath_prepend(ROOT / "tests" / "outside")  # where the parts of docs/extend.md are
+    if "--help" not in words and not any(word.endswith(".help") for word in words):
         read(words[1:])
+
+
+def test_the_help_of_a_part_shows_its_options(capsys):
+    with pytest.raises(SystemExit):
+        read(["--model.network.neuron.help", "CAdLIF"])
+    assert "--model.network.neuron.tau_adapt_ms" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", [words for words in OURS if words[0] == "sweep"], ids=" ".join)

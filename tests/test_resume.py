@@ -11,10 +11,10 @@ import sys
 import pytest
 import torch
 
-from lit_delays import lightning_cli
-from lit_delays.cli import main
+from lit_delays.cli import fit as lightning_cli
+from lit_delays.cli.main import main
+from lit_delays.training.callbacks.exact_resume import ExactResume
 from lit_delays.training.classifier import DelayClassifier
-from lit_delays.training.resume import ExactResume
 
 from .conftest import ROOT
 from .cuts import OPTIONS, compare
@@ -111,7 +111,7 @@ def test_a_full_disk_is_one_line_and_loses_at_most_an_epoch(uncut, tmp_path, mon
 
 def test_numbers_that_are_not_finite_stop_a_run_and_keep_its_checkpoints(tmp_path, monkeypatch, capsys):
     def spoil(module):
-        module.network.blocks[0].norm.weight.data[3] = torch.nan
+        module.network.layers[0].norm.weight.data[3] = torch.nan
 
     at_step(monkeypatch, NUM_BATCHES + 1, spoil)
     assert fit(tmp_path) == 2
@@ -160,7 +160,7 @@ def test_validating_the_best_checkpoint_repeats_the_logged_numbers_exactly(uncut
 
 @pytest.mark.skipif(not CUTS, reason="starts processes; give their number as LIT_DELAYS_CUTS")
 def test_runs_cut_at_random_moments_end_alike():
-    command = [sys.executable, str(ROOT / "tests/cuts.py"), f"--cuts={CUTS}"]
+    command = [sys.executable, "-m", "tests.cuts", f"--cuts={CUTS}"]
     done = subprocess.run(
         command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )

@@ -13,18 +13,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lit_delays.cli import main
-from lit_delays.experiments.manifest import Run, load
-from lit_delays.experiments.runner import Runner, environment_of
-from lit_delays.training.table import read_table
+from lit_delays.cli.main import main
+from lit_delays.sweeps.manifest import Run, load
+from lit_delays.sweeps.runner import Runner, environment_of
+from lit_delays.training.epoch_table import read_table
 
 from .conftest import ROOT
 
 TINY = {
-    "data.dataset": "patterns",
+    "data.dataset": "Patterns",
     "data.batch_size": 500,
-    "model.network.hidden_size": 8,
-    "model.network.num_hidden_layers": 1,
+    "model.network.hidden_sizes": [8],
     "trainer.max_epochs": 2,
     "trainer.accelerator": "cpu",
 }
@@ -84,7 +83,7 @@ def test_a_sweep_killed_in_the_middle_loses_repeats_and_mixes_up_nothing(sweep_f
 
 
 def test_two_sweeps_never_make_one_run_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr("lit_delays.experiments.runner.WORD", ["sh", "-c"])
+    monkeypatch.setattr("lit_delays.sweeps.runner.WORD", ["sh", "-c"])
     sweeps = [Runner(tmp_path, jobs=1) for _ in range(2)]
     assert [sweep.take(Run("run", ["sleep 0.5"])) for sweep in sweeps] == [True, False]
     sweeps[0].children[0].process.wait()
@@ -98,7 +97,7 @@ def test_a_failing_run_is_named_and_the_others_go_on(tmp_path, monkeypatch, caps
         "bad": "import sys; sys.exit('no such luck')",
         "good": "open('runs/good/result.json', 'w')",
     }
-    monkeypatch.setattr("lit_delays.experiments.runner.WORD", [sys.executable, "-c"])
+    monkeypatch.setattr("lit_delays.sweeps.runner.WORD", [sys.executable, "-c"])
     runner = Runner(tmp_path / "runs", jobs=1)
     failed = runner.make([Run(name, [code]) for name, code in words.items()])
     assert [run.name for run in failed] == ["bad"]
@@ -130,8 +129,8 @@ def test_runs_side_by_side_share_the_cores_that_the_job_may_use(jobs, threads, m
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_stopped_sweep_stops_its_runs(number, tmp_path):
     code = (
-        "import sys; from pathlib import Path; from lit_delays.experiments import runner;"
-        "runner.WORD = ['sh', '-c']; from lit_delays.experiments.manifest import Run;"
+        "import sys; from pathlib import Path; from lit_delays.sweeps import runner;"
+        "runner.WORD = ['sh', '-c']; from lit_delays.sweeps.manifest import Run;"
         "runner.Runner(Path(sys.argv[1]), 1).make([Run('long', ['echo $$; exec sleep 600'])])"
     )
     sweep = subprocess.Popen([sys.executable, "-c", code, tmp_path], env=ENVIRONMENT)
@@ -147,7 +146,7 @@ def test_a_dry_run_prints_the_lines_and_leaves_nothing(sweep_file, tmp_path, cap
     main(["sweep", str(sweep_file), "--dry-run", "--", "--model.network.dropout=0.2"])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
-    assert all(line.startswith("python -m lit_delays fit --data.dataset=patterns") for line in lines)
+    assert all(line.startswith("python -m lit_delays fit --data.dataset=Patterns") for line in lines)
     assert all("--model.network.dropout=0.2 --trainer.default_root_dir=runs/tiny --name=" in x for x in lines)
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.yaml"]
 
@@ -156,7 +155,7 @@ def test_a_full_disk_is_one_line_before_anything_runs(sweep_file, tmp_path, monk
     def full(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("lit_delays.writing.os.fsync", full)
+    monkeypatch.setattr("lit_delays.atomic_files.os.fsync", full)
     with pytest.raises(SystemExit) as stopped:
         main(["sweep", str(sweep_file)])
     assert stopped.value.code == 2
@@ -189,8 +188,8 @@ def test_task_i_of_the_slurm_array_is_line_i_of_the_manifest(sweep_file, tmp_pat
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--", "--model.network.hiden_size=8"], "line 0 of the sweep, `fit "),
-        (["--", "--model.network.hiden_size=8"], "hiden_size"),
+        (["--", "--model.network.hiden_sizes=[8]"], "line 0 of the sweep, `fit "),
+        (["--", "--model.network.hiden_sizes=[8]"], "hiden_sizes"),
         (["--jobs", "0"], "argument --jobs: must be at least 1, got 0"),
         (["--jbos", "2"], "unrecognized arguments: --jbos 2"),
         (["--line", "3", "--slurm"], "`--line` must be from 0 to 2, got 3."),

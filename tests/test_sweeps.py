@@ -7,9 +7,9 @@ import pytest
 import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args, make_launch_sweep_entrypoint
 
+from lit_delays.cli.options import read
 from lit_delays.errors import InputError
-from lit_delays.experiments.expand import Sweep, expand, grid, read_sweep
-from lit_delays.fit_options import read
+from lit_delays.sweeps.expand import Sweep, expand, grid, read_sweep
 
 from .conftest import ROOT
 

@@ -12,9 +12,9 @@ import wandb
 from jsonargparse import Namespace
 from wandb.proto.wandb_internal_pb2 import Record
 
-from lit_delays.cli import main
-from lit_delays.tracking import place_wandb
-from lit_delays.training.table import read_table
+from lit_delays.cli.main import main
+from lit_delays.cli.tracking import place_wandb
+from lit_delays.training.epoch_table import read_table
 
 from .conftest import ROOT
 
@@ -56,7 +56,7 @@ def run(tmp_path_factory):
             [
                 "fit",
                 *(f"--config={ROOT}/configs/{name}.yaml" for name in ("quickstart", "wandb")),
-                *("--model.network.hidden_size=8", "--data.batch_size=500", "--trainer.max_epochs=2"),
+                *("--model.network.hidden_sizes=[8]", "--data.batch_size=500", "--trainer.max_epochs=2"),
                 *("--trainer.accelerator=cpu", "--name=tracked"),
             ]
         )
@@ -79,7 +79,7 @@ def test_an_offline_run_holds_the_options_and_the_metrics_and_sigma(run):
             history[row["epoch"]] |= row
 
     assert ("lit_delays", "tracked") in starts
-    assert config["options"]["model"]["network"]["hidden_size"] == 8
+    assert config["options"]["model"]["network"]["hidden_sizes"] == [8]
     assert config["options"]["name"] == "tracked"
     assert config["global_batch_size"] == 500
     table = read_table(run / "metrics.csv")
@@ -114,7 +114,7 @@ def test_a_run_is_kept_offline_without_a_key_or_a_network(key, network, mode, mo
         monkeypatch.setenv("WANDB_API_KEY", key)
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1] if network else 1}")
-        monkeypatch.setattr("lit_delays.wandb_server.getproxies", dict)
+        monkeypatch.setattr("lit_delays.cli.wandb_server.getproxies", dict)
         options = Namespace(class_path="WandbLogger", init_args=Namespace(name=None))
         place_wandb(options, tmp_path / "run")
     assert os.environ.get("WANDB_MODE") == mode

@@ -23,7 +23,7 @@ BLOCK = REST + 1  # steps from a spike to the first one that may follow it
 
 
 class BushyCells:
-    """Cells at rest, one a channel, which hear one segment after another.
+    """Cells at rest, one a channel; they take one segment after another.
 
     Args:
         num_channels: Number of cells.
@@ -69,13 +69,13 @@ class BushyCells:
         return start + first[order], channels[order]
 
     def _rest(self, v_mem: Floats) -> None:
-        """Keep cells that have fired at 0 until they wake up, whatever they hear, and start from there."""
+        """Keep cells that have fired at 0 until they wake up, whatever comes in, and start from there."""
         here = np.flatnonzero(self.awake_at > self.step)
         if len(here) == 0:
             return
-        heard, left = v_mem[:, here], self.awake_at[here] - self.step  # steps to rest yet
+        v_here, left = v_mem[:, here], self.awake_at[here] - self.step  # steps to rest yet
         last = np.minimum(left, len(v_mem)) - 1
         awake_for = np.arange(len(v_mem))[:, None] - last  # 0 in the last step of the rest
-        heard -= heard[last, np.arange(len(here))] * self.keep_voltage[np.maximum(awake_for, 0)]
-        heard[awake_for <= 0] = 0
-        v_mem[:, here] = heard
+        v_here -= v_here[last, np.arange(len(here))] * self.keep_voltage[np.maximum(awake_for, 0)]
+        v_here[awake_for <= 0] = 0
+        v_mem[:, here] = v_here

@@ -45,8 +45,8 @@ def transfer_function(num_channels: int = NUM_CHANNELS) -> NDArray[np.complex64]
     omega = 2 * np.pi * np.arange(SIZE + 1) * RATE / SIZE
     response = np.zeros((num_channels, len(omega)), np.complex64)
     for channel, place in enumerate(np.linspace(0, LENGTH, num_channels)):
-        heard = slice(1, _num_heard(place))
-        response[channel, heard] = velocity(omega[heard], place)
+        low = slice(1, _num_frequencies(place))
+        response[channel, low] = velocity(omega[low], place)
     return response
 
 
@@ -88,14 +88,14 @@ def membrane_velocity(
     from scipy import fft
 
     padded = np.concatenate([np.zeros(2 * BEFORE, np.float32), samples.astype(np.float32)])
-    num_heard = [_num_heard(place) for place in np.linspace(0, LENGTH, len(response))]
+    num_frequencies = [_num_frequencies(place) for place in np.linspace(0, LENGTH, len(response))]
     for start in range(0, len(samples), 2 * SEGMENT):
         spectrum = fft.rfft(padded[start : start + 2 * SIZE], 2 * SIZE)
         num_steps = min(SEGMENT, -(-(len(samples) - start) // 2))
         velocity = np.empty((num_steps, len(response)), np.float32)
         for first in range(0, len(response), BLOCK):
-            here, heard = slice(first, first + BLOCK), slice(num_heard[first])
-            moved = fft.irfft(_every_second(response[here, heard] * spectrum[heard]), SIZE, axis=1)
+            here, low = slice(first, first + BLOCK), slice(num_frequencies[first])
+            moved = fft.irfft(_every_second(response[here, low] * spectrum[low]), SIZE, axis=1)
             velocity[:, here] = moved[:, BEFORE : BEFORE + num_steps].T
         yield from np.array_split(velocity, range(STEPS, num_steps, STEPS))
 
@@ -109,8 +109,8 @@ def _every_second(spectrum: NDArray[np.complex64]) -> NDArray[np.complex64]:
     return folded
 
 
-def _num_heard(place: float) -> int:
-    """Frequencies that move a place: far above its own pitch, stiffer places before it take all."""
+def _num_frequencies(place: float) -> int:
+    """Lowest frequencies that move a place: far above its own pitch, stiffer places before it take all."""
     highest = 2 * _resonance(place) / (2 * np.pi) + 300
     return min(int(highest * SIZE / RATE) + 1, SIZE + 1)
 

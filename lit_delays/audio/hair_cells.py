@@ -24,7 +24,7 @@ REST = RATE // 1000  # steps
 
 
 class HairCells:
-    """Cells at rest, which hear one segment after another.
+    """Cells at rest; they take one segment after another.
 
     Args:
         num_channels: Number of cells.

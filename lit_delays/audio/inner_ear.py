@@ -15,7 +15,7 @@ from lit_delays.audio.hair_cells import Fibres, HairCells
 LOUDNESS = 0.3  # root mean square
 
 
-def hear(
+def sound_to_spikes(
     samples: NDArray[np.floating], response: NDArray[np.complex64], seed: list[int]
 ) -> tuple[NDArray[np.float16], NDArray[np.uint16]]:
     """Spikes of one recording.

@@ -7,14 +7,15 @@ Shape letters: T time steps, B samples, N channels, C classes.
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lit_delays.data.batches import DenseBatch
 from lit_delays.errors import InputError
+from lit_delays.time_grid import TimeGrid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,14 +52,14 @@ class AugmentConfig:
         for name in ("mask_probability", "cutmix_probability"):
             self._require(name, 0 <= getattr(self, name) <= 1, "in [0, 1]")
 
-    def check(self, time_step_ms: float, num_inputs: int) -> None:
+    def check(self, grid: TimeGrid, num_inputs: int) -> None:
         """Refuse masks that do not fit the data.
 
         Raises:
             InputError: If a mask is shorter than a time step, or wider than all channels.
         """
-        fits = self.time_mask_ms == 0 or self.time_mask_ms >= time_step_ms
-        self._require("time_mask_ms", fits, f"0 or at least one time step ({time_step_ms:g} ms)")
+        fits = self.time_mask_ms == 0 or grid.steps(self.time_mask_ms) >= 1
+        self._require("time_mask_ms", fits, f"0 or at least one time step ({grid.time_step_ms:g} ms)")
         self._require("channel_mask", self.channel_mask <= num_inputs, f"at most {num_inputs} channels")
 
     def _require(self, name: str, holds: bool, rule: str) -> None:
@@ -71,22 +72,6 @@ class AugmentConfig:
         return any((self.noise, self.time_mask_ms, self.channel_mask, self.cutmix_probability))
 
 
-class CountBatch(NamedTuple):
-    """A batch whose counts are made already.
-
-    Attributes:
-        values: Counts, shape ``(T, B, N)``.
-        labels: Classes, int64, shape ``(B,)``, or the share of every class, shape ``(B, C)``.
-    """
-
-    values: Tensor
-    labels: Tensor
-
-    def counts(self) -> Tensor:
-        """The counts, shape ``(T, B, N)``."""
-        return self.values
-
-
 def augmented(
     counts: Tensor,
     labels: Tensor,
@@ -95,7 +80,7 @@ def augmented(
     num_classes: int,
     time_step_ms: float,
     generator: torch.Generator,
-) -> CountBatch:
+) -> DenseBatch:
     """Do to a batch what the configuration says.
 
     Args:
@@ -109,13 +94,13 @@ def augmented(
     if config.noise:
         counts = add_noise(counts, config.noise, generator)
     if config.time_mask_ms:
-        longest = round(config.time_mask_ms / time_step_ms)
+        longest = TimeGrid(time_step_ms).whole_steps(config.time_mask_ms)
         counts = mask_time(counts, longest, config.mask_probability, generator)
     if config.channel_mask:
         counts = mask_channels(counts, config.channel_mask, config.mask_probability, generator)
     if config.cutmix_probability:
         counts, labels = cut_mix(counts, labels, num_classes, config.cutmix_probability, generator)
-    return CountBatch(counts, labels)
+    return DenseBatch(counts, labels)
 
 
 def add_noise(counts: Tensor, std: float, generator: torch.Generator) -> Tensor:

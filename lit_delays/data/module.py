@@ -1,6 +1,6 @@
-"""SpikeData, the LightningDataModule: from the name of a data set to batches of events."""
+"""SpikeData, the LightningDataModule: from a data set to batches."""
 
-import math
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -10,47 +10,37 @@ import numpy as np
 from torch.utils.data import DataLoader
 from typing_extensions import override
 
-from lit_delays.audio.mel import NUM_BANDS, STEP_MS, MelName
-from lit_delays.data.arrays import Ints, SpikeArrays
-from lit_delays.data.augmentations import AugmentConfig, CountBatch, augmented, generator_of
-from lit_delays.data.checks import check_classes, check_known, check_lengths, check_own_files, require
-from lit_delays.data.choice import Choice, Samples
-from lit_delays.data.events import Binning, EventBatch, EventBatches
-from lit_delays.data.features import FeatureBatch, FeatureBatches
-from lit_delays.data.files import open_spikes
-from lit_delays.data.patterns import NUM_CHANNELS
+from lit_delays.components import Factory
+from lit_delays.data.augmentations import AugmentConfig, augmented, generator_of
+from lit_delays.data.batches import Batch
+from lit_delays.data.binning import Binning
+from lit_delays.data.datasets import SHD, Dataset
+from lit_delays.data.datasets.base import require
 from lit_delays.data.sampler import EpochSampler
-from lit_delays.data.sources import Split
-from lit_delays.data.spikes import BinningName
+from lit_delays.data.samples import UNKNOWN, Batches, Ints, Samples
 from lit_delays.data.splits import HoldOut, ValidationName
+from lit_delays.data.storage.sources import Split
 from lit_delays.errors import InputError
+from lit_delays.interface import Interface
+from lit_delays.time_grid import TimeGrid
 
-Loader = DataLoader[EventBatch | FeatureBatch]
+Loader = DataLoader[Batch]
 
 
 class SpikeData(pl.LightningDataModule):
-    """Spike trains of a public data set, of your own files, or generated.
+    """Batches of a data set.
 
     HDF5 files are checked and packed once, into ``$LIT_DELAYS_CACHE`` (default ``~/.cache/lit_delays``).
 
     Args:
-        dataset: Spiking Heidelberg Digits, Spiking Speech Commands, Google Speech Commands v2 as mel
-            spectrograms of 140 bands, your own ``files``, or generated ``patterns`` of 20 channels. These and
-            ``gsc`` take no notice of ``channels_per_bin``, ``num_units`` and ``binning``.
-        data_dir: Folder of the public data sets' files.
-        train_file: Your own HDF5 file in SHD's layout, instead of ``dataset``; needs ``test_file``.
-        val_file: Your own validation file.
-        test_file: Your own test file.
+        dataset: ``SHD``, ``SSC``, ``GSC``, your own ``SpikeFiles``, generated ``Patterns``, or the class
+            path of a data set of your own.
         predict_file: What ``predict`` answers instead of the test set; its classes may be unknown.
-        mel: Front end of ``gsc``: a ``sound`` one, or the paper's, with 53 empty bands, for ``reference``.
         time_step_ms: Length of a time step, in ms, above 0.
-        channels_per_bin: Neighbouring channels merged into one input, at least 1.
-        num_units: Channels in the files, 1 to 65536.
-        binning: ``uniform`` time steps, or the ``paper``'s, whose next step starts at the next spike.
         clip_ms: Length kept of every sample, in ms from its first spike; later spikes are dropped. All of it
             by default.
         padding: Length of a batch: its ``longest`` sample, as in the paper, or ``fixed`` to ``clip_ms``.
-        validation: Without a validation file: hold out whole ``speakers`` of the training set, or ``random``
+        validation: Without a validation set: hold out whole ``speakers`` of the training set, or ``random``
             samples of it, or validate on the test set like the ``paper``.
         val_fraction: Share of the training samples to hold out, in (0, 1); for speakers, the least share.
         split_seed: Of the drawing of the samples or speakers to hold out, of the epochs' order, and of the
@@ -62,17 +52,9 @@ class SpikeData(pl.LightningDataModule):
 
     def __init__(
         self,
-        dataset: Literal["patterns", "shd", "ssc", "gsc", "files"] = "shd",
-        data_dir: str = "data",
-        train_file: str | None = None,
-        val_file: str | None = None,
-        test_file: str | None = None,
+        dataset: Callable[[], Dataset] = SHD,
         predict_file: str | None = None,
-        mel: MelName = "sound",
         time_step_ms: float = 10.0,
-        channels_per_bin: int = 5,
-        num_units: int = 700,
-        binning: BinningName = "uniform",
         clip_ms: float | None = None,
         padding: Literal["longest", "fixed"] = "longest",
         validation: ValidationName = "speakers",
@@ -83,45 +65,45 @@ class SpikeData(pl.LightningDataModule):
         augment: AugmentConfig = AugmentConfig(),  # noqa: B008  (frozen)
     ) -> None:
         super().__init__()
-        given: dict[Split, str | None] = {"train": train_file, "val": val_file, "test": test_file}
-        own_files = {split: Path(file).expanduser() for split, file in given.items() if file}
-        self.dataset: str = "files" if own_files else dataset
-        self.choice = Choice(self.dataset, Path(data_dir), own_files, num_units, mel)
-        self.predict_file = Path(predict_file).expanduser() if predict_file else None
-        self.split_seed, self.augment = split_seed, augment
-        self.batch_size, self.num_workers = batch_size, num_workers
-        require("channels_per_bin", channels_per_bin, channels_per_bin >= 1, "at least 1")
-        require("num_units", num_units, 1 <= num_units <= 2**16, "from 1 to 65536")
+        require("time_step_ms", time_step_ms, 0 < time_step_ms < np.inf, "above 0 ms")
         require("val_fraction", val_fraction, 0 < val_fraction < 1, "between 0 and 1")
         require("split_seed", split_seed, split_seed >= 0, "at least 0")
         require("batch_size", batch_size, batch_size >= 1, "at least 1")
         require("num_workers", num_workers, num_workers >= 0, "at least 0")
-        check_lengths(time_step_ms, clip_ms, padding)
-        if self.dataset == "files":
-            check_own_files(own_files)
-        if self.dataset == "gsc":
-            require("time_step_ms", time_step_ms, time_step_ms == STEP_MS, f"{STEP_MS:g} ms for gsc")
-        is_pattern = self.dataset == "patterns"
-        without_file = "random" if is_pattern and validation == "speakers" else validation
-        rule = "file" if "val" in self.choice.splits else without_file
-        self.hold_out = HoldOut(rule, val_fraction, split_seed)
-        fixed_inputs = {"patterns": NUM_CHANNELS, "gsc": NUM_BANDS}
-        self.num_inputs = fixed_inputs.get(self.dataset) or math.ceil(num_units / channels_per_bin)
+        grid = TimeGrid(time_step_ms)
+        if clip_ms is not None:
+            grid.require("--data.clip_ms", clip_ms)
+        elif padding == "fixed":
+            raise InputError("`--data.padding=fixed` needs `--data.clip_ms`, the length to pad to, in ms.")
+        self._chosen = Factory.of(dataset)
+        self.dataset = self._chosen()
+        self.dataset.check(grid)
+        self.num_inputs, self.time_step_ms = self.dataset.num_inputs, time_step_ms
+        augment.check(grid, self.num_inputs)
+        self.predict_file = Path(predict_file).expanduser() if predict_file else None
+        self.split_seed, self.augment = split_seed, augment
+        self.batch_size, self.num_workers = batch_size, num_workers
         self.binning = Binning(
-            rule="uniform" if is_pattern else binning,
+            rule=self.dataset.binning,
             time_step_ms=time_step_ms,
             num_inputs=self.num_inputs,
-            channels_per_bin=1 if is_pattern else channels_per_bin,
+            channels_per_bin=self.dataset.channels_per_bin,
             clip_ms=clip_ms,
             fixed=padding == "fixed",
         )
-        augment.check(time_step_ms, self.num_inputs)
+        self._validation, self._val_fraction = validation, val_fraction
         self._opened: dict[Split, Samples] = {}
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
-        """Names of the classes by label; their numbers where the training file names none."""
-        return self._open("train").names
+        """Names of the classes by label; their numbers where the training set names none."""
+        names = self._open("train").names
+        if len(names) < 2:
+            raise InputError(
+                f"{self.dataset.name_of('train')}: `labels` must be of two or more classes, got {len(names)}"
+                f" ({', '.join(names)}); there is nothing to learn from one."
+            )
+        return names
 
     @property
     def num_classes(self) -> int:
@@ -134,31 +116,54 @@ class SpikeData(pl.LightningDataModule):
         return len(self._open("test"))
 
     @property
+    def interface(self) -> Interface:
+        """What a network that learns from these data must keep to be of use elsewhere."""
+        return Interface(
+            class_names=self.class_names,
+            num_units=self.dataset.num_units,
+            channels_per_bin=self.dataset.channels_per_bin,
+            binning=self.dataset.binning,
+            clip_ms=self.binning.clip_ms,
+            dataset=self._chosen.plain,
+        )
+
+    @property
     def selection(self) -> str:
         """What a network is chosen by, in words for tables."""
         train = self._open("train")
         return self.hold_out.describe(len(train), train.speakers)
 
+    @cached_property
+    def hold_out(self) -> HoldOut:
+        """What of the training set is kept for validation."""
+        rule: ValidationName | Literal["file"] = self._validation
+        if "val" in self.dataset.splits:
+            rule = "file"
+        elif rule == "speakers" and not self.dataset.names_speakers and self._open("train").speakers is None:
+            rule = "random"
+        return HoldOut(rule, self._val_fraction, self.split_seed)
+
     def hashes(self) -> dict[str, str]:
-        """SHA-256 of the file of every split; the generated patterns have none."""
-        return {} if self.dataset == "patterns" else {s: self.choice.digest(s) for s in self.choice.splits}
+        """SHA-256 of every split that has one."""
+        digests = {split: self.dataset.digest(split) for split in self.dataset.splits}
+        return {split: digest for split, digest in digests.items() if digest is not None}
 
     @override
     def prepare_data(self) -> None:
-        """Check and pack the files, in one process a machine."""
-        for split in self.choice.splits:
-            self.choice.open(split)
+        """Let the data set do what takes long, such as packing files, in one process a machine."""
+        self.dataset.prepare()
 
     @override
     def setup(self, stage: str | None = None) -> None:
-        """Open all files: a wrong test file shows before the training, not after it."""
-        for split in self.choice.splits:
+        """Open all splits: a wrong test file shows before the training, not after it."""
+        for split in self.dataset.splits:
             self._open(split)
-        _ = self._held_out  # so that a wrong split shows now
+        _ = self.class_names, self._held_out  # so that what is wrong with them shows now
 
     @override
     def train_dataloader(self) -> Loader:
-        loader = self._loader(self._open("train"), self._held_out[0], shuffle=True)
+        overfits = getattr(self.trainer, "overfit_batches", 0) > 0  # on the same batches each time
+        loader = self._loader(self._open("train"), self._held_out[0], shuffle=not overfits)
         if self.trainer is not None:
             fit = self.trainer.fit_loop  # of a run that goes on: where it is
             assert isinstance(loader.sampler, EpochSampler)
@@ -182,18 +187,12 @@ class SpikeData(pl.LightningDataModule):
     def predict_dataloader(self) -> Loader:
         if self.predict_file is None:
             return self.test_dataloader()
-        if self.dataset in ("patterns", "gsc"):
-            raise InputError(
-                f"`--data.predict_file` holds spikes, which a network for {self.dataset} cannot hear."
-            )
-        arrays = open_spikes(self.predict_file, self.choice.num_units)
-        check_classes(arrays, self.class_names, self.predict_file)
-        return self._loader(arrays)
+        samples = self.dataset.open_file(self.predict_file)
+        _check_classes(samples, self.class_names, str(self.predict_file))
+        return self._loader(samples)
 
     @override
-    def on_after_batch_transfer(
-        self, batch: EventBatch | FeatureBatch, dataloader_idx: int
-    ) -> EventBatch | FeatureBatch | CountBatch:
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augment a batch of training; what is drawn is a function of its place, so a resumed run agrees."""
         if self.trainer is None or not (self.trainer.training and self.augment.is_on):
             return batch
@@ -203,17 +202,12 @@ class SpikeData(pl.LightningDataModule):
             batch.labels,
             self.augment,
             num_classes=self.num_classes,
-            time_step_ms=self.binning.time_step_ms,
+            time_step_ms=self.time_step_ms,
             generator=generator_of(self.split_seed, *place, device=batch.labels.device),
         )
 
-    def _loader(self, arrays: Samples, indices: Ints | None = None, shuffle: bool = False) -> Loader:
-        indices = np.arange(len(arrays)) if indices is None else indices
-        batches: EventBatches | FeatureBatches
-        if isinstance(arrays, SpikeArrays):
-            batches = EventBatches(arrays, indices, self.binning)
-        else:
-            batches = FeatureBatches(arrays, indices, self.binning)
+    def _loader(self, samples: Samples, indices: Ints | None = None, shuffle: bool = False) -> Loader:
+        batches = Batches(samples, np.arange(len(samples)) if indices is None else indices, self.binning)
         rank, world_size, on_gpu = 0, 1, False
         if self.trainer is not None:
             rank, world_size = self.trainer.global_rank, self.trainer.world_size
@@ -235,14 +229,30 @@ class SpikeData(pl.LightningDataModule):
         try:
             return self.hold_out.split(len(train), train.speakers)
         except InputError as error:
-            raise InputError(f"{self.choice.path('train')}: {error}") from error
+            raise InputError(f"{self.dataset.name_of('train')}: {error}") from error
 
     def _open(self, split: Split) -> Samples:
         if split not in self._opened:
-            samples = self.choice.open(split)
-            if isinstance(samples, SpikeArrays) and self.dataset != "patterns":
-                check_known(samples.labels, self.choice.path(split))
-                if split != "train":
-                    check_classes(samples, self.class_names, self.choice.path(split))
+            samples = self.dataset.open(split)
+            if (unknown := samples.labels == UNKNOWN).any():
+                raise InputError(
+                    f"{self.dataset.name_of(split)}: `labels` of sample {int(unknown.argmax())} must be"
+                    f" known, got {UNKNOWN}; give the file as --data.predict_file, to `predict`."
+                )
+            if split != "train":
+                _check_classes(samples, self.class_names, self.dataset.name_of(split))
             self._opened[split] = samples
         return self._opened[split]
+
+
+def _check_classes(samples: Samples, names: tuple[str, ...], where: str) -> None:
+    """A split's classes are those of the training set; ``where`` is what messages call the split."""
+    if samples.class_names and samples.class_names != names:
+        raise InputError(
+            f"{where}: `extra/keys` must name the classes of the training file,"
+            f" {', '.join(names)}, got {', '.join(samples.class_names)}."
+        )
+    if (largest := int(samples.labels.max())) >= len(names):
+        raise InputError(
+            f"{where}: `labels` must be below {len(names)}, the training file's classes, got {largest}."
+        )

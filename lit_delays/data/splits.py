@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from lit_delays.data.arrays import Ints
+from lit_delays.data.samples import Ints
 from lit_delays.errors import InputError
 
 ValidationName = Literal["speakers", "random", "paper"]

@@ -1,1 +1,5 @@
-"""The science: delays, neurons, networks. Needs torch alone."""
+"""Spiking networks with learnable delays: the science, on torch alone."""
+
+from lit_delays.snn import fast
+
+__all__ = ["fast"]

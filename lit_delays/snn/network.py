@@ -1,30 +1,46 @@
-"""The network of the paper: blocks of delays, norm, neurons and dropout, then a readout that never fires.
+"""The network of the paper: layers of synapses, norm, neurons and dropout, then a readout.
 
 Shape letters: T input steps, T' output steps, B samples, N neurons, I inputs, C classes.
 """
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
+from typing import Any, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lit_delays.components import Factory, plain, rebuild
 from lit_delays.errors import InputError
-from lit_delays.snn.decisions import Decision
-from lit_delays.snn.delays import DelayedLinear, DelayMode
-from lit_delays.snn.kernels import KernelName
-from lit_delays.snn.neurons import Neuron, NeuronName
-from lit_delays.snn.normed import fits, normed_lif_scan
-from lit_delays.snn.scan import synaptic_filter_scan
-from lit_delays.snn.surrogates import SurrogateName, make_surrogate
+from lit_delays.interface import Interface
+from lit_delays.snn.neurons import LIF, Neuron, State, SynapticFilter
+from lit_delays.snn.operation import Operation
+from lit_delays.snn.readout import Decision, class_scores
+from lit_delays.snn.synapses import Synapses, SynapticDelays
+from lit_delays.time_grid import TimeGrid
 
-READOUT_THRESHOLD = 2.0  # the reference's, where the readout fires at all
+MakeSynapses = Callable[[int, int, float], Synapses]  # inputs, neurons, time step in ms
+MakeNeuron = Callable[[int, float], Neuron]  # neurons, time step in ms
 
-Watch = Callable[[int, Tensor], None]
+
+@dataclass(frozen=True, kw_only=True)
+class LayerConfig:
+    """What is different in one hidden layer; null for what is not.
+
+    Args:
+        neuron: Its neurons.
+        synapses: The synapses into it.
+    """
+
+    neuron: MakeNeuron | None = None
+    synapses: MakeSynapses | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("neuron", "synapses"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, Factory.of(getattr(self, name)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,21 +51,11 @@ class NetworkConfig:
         num_inputs: Input channels, ``I``; from the data on the command line.
         num_classes: Classes, ``C``; from the data on the command line.
         time_step_ms: Duration of a time step, in ms; from the data on the command line.
-        hidden_size: Neurons in each hidden layer.
-        num_hidden_layers: Hidden layers, at least 1.
-        delays: learned, fixed at random whole steps, or none.
-        max_delay_ms: Delay window in ms, at least one time step; rounded down to steps, then up to an odd
-            number of them, as the reference does (300 ms at 10 ms: 31 lags, 0 to 300 ms).
-        num_synapses: Synapses per pair of neurons, each with a weight and a delay.
-        fan_in: Random synapses that each neuron keeps; null keeps all.
-        kernel: Shape of the soft delays in training.
-        keep_length: Whether layers keep the number of time steps. If not, each adds half its window (the
-            paper), so that the answer can wait for late inputs.
-        neuron: lif, plif, heaviside or relu.
-        tau_mem_ms: Membrane time constant in ms, at least one time step.
-        v_threshold: Voltage at which a hidden neuron spikes, above 0.
-        surrogate: Stand-in for the derivative of a spike.
-        surrogate_slope: Its steepness, above 0.
+        hidden_sizes: Neurons of every hidden layer, one number a layer.
+        synapses: The synapses into every layer: a class, and its options.
+        neuron: The neurons of every hidden layer: a class, and its options. The readout's belong to those of
+            the last one: the same membrane, which never fires.
+        layers: For each hidden layer in turn, what is different there; null where nothing is.
         synapse_tau_ms: Time constant of a synaptic filter after each hidden layer, in ms, at least one time
             step; null for none (the paper). The reference uses two time steps.
         dropout: Probability that a neuron is silenced for a whole sample, in [0, 1).
@@ -60,171 +66,268 @@ class NetworkConfig:
         InputError: If a value is out of its range.
 
     Example:
-        >>> NetworkConfig(max_delay_ms=300).max_delay
-        31
+        >>> config = NetworkConfig(hidden_sizes=[64], neuron=Factory.of(LIF))
+        >>> NetworkConfig.of(config.plain) == config
+        True
     """
 
     num_inputs: int = 140
     num_classes: int = 20
     time_step_ms: float = 10.0
-    hidden_size: int = 256
-    num_hidden_layers: int = 2
-    delays: DelayMode = "learned"
-    max_delay_ms: float = 250.0
-    num_synapses: int = 1
-    fan_in: int | None = None
-    kernel: KernelName = "gaussian"
-    keep_length: bool = False
-    neuron: NeuronName = "lif"
-    tau_mem_ms: float = 10.05
-    v_threshold: float = 1.0
-    surrogate: SurrogateName = "atan"
-    surrogate_slope: float = 5.0
+    hidden_sizes: list[int] | tuple[int, ...] = (256, 256)
+    synapses: MakeSynapses = SynapticDelays
+    neuron: MakeNeuron = LIF
+    layers: list[LayerConfig | None] | tuple[LayerConfig | None, ...] = ()
     synapse_tau_ms: float | None = None
     dropout: float = 0.4
     decision: Decision = "sum"
 
     def __post_init__(self) -> None:
-        for name in ("num_inputs", "num_classes", "hidden_size", "num_hidden_layers", "num_synapses"):
+        for name in ("hidden_sizes", "layers"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in ("synapses", "neuron"):
+            object.__setattr__(self, name, Factory.of(getattr(self, name)))
+        grid, sizes = TimeGrid(self.time_step_ms), self.hidden_sizes
+        for name in ("num_inputs", "num_classes"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("time_step_ms", "v_threshold", "surrogate_slope"):
-            self._require(name, getattr(self, name) > 0, "above 0")
+        self._require("hidden_sizes", bool(sizes) and min(sizes) >= 1, "one or more numbers of at least 1")
+        self._require("layers", len(self.layers) <= len(sizes), f"at most {len(sizes)} entries, one a layer")
+        self._require("decision", self.decision in get_args(Decision), "sum, mean, max or spike_count")
         self._require("dropout", 0 <= self.dropout < 1, "in [0, 1)")
-        one_step = f"at least one time step ({self.time_step_ms:g} ms)"
-        for name in ("max_delay_ms", "tau_mem_ms", "synapse_tau_ms"):
-            value = getattr(self, name)
-            self._require(name, value is None or value >= self.time_step_ms, one_step)
+        if self.synapse_tau_ms is not None:
+            grid.require("synapse_tau_ms", self.synapse_tau_ms)
 
     def _require(self, name: str, holds: bool, rule: str) -> None:
         if not holds:
-            raise InputError(f"`{name}` must be {rule}, got {getattr(self, name)}.")
+            value = getattr(self, name)
+            got = list(value) if isinstance(value, tuple) else value
+            raise InputError(f"`{name}` must be {rule}, got {got}.")
 
     @property
-    def max_delay(self) -> int:
-        """Lags of every layer: the delay window in time steps, made odd."""
-        return int(self.max_delay_ms / self.time_step_ms) // 2 * 2 + 1
+    def plain(self) -> dict[str, Any]:
+        """As plain values, for checkpoints and exports."""
+        values: dict[str, Any] = plain(self)
+        return values
 
-    @property
-    def tau_mem(self) -> float:
-        """Membrane time constant in time steps."""
-        return self.tau_mem_ms / self.time_step_ms
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "NetworkConfig":
+        """From what :attr:`plain` gave.
 
-    @property
-    def synapse_tau(self) -> float | None:
-        """Time constant of the synaptic filter in time steps, or None."""
-        return None if self.synapse_tau_ms is None else self.synapse_tau_ms / self.time_step_ms
+        Raises:
+            InputError: If it is nothing of the kind, or names a class that may not be imported.
+        """
+        try:
+            layers = [None if layer is None else LayerConfig(**_rebuilt(layer)) for layer in values["layers"]]
+            return cls(**{**_rebuilt(values), "layers": layers})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"these are not the options of a network: {error}.") from error
+
+    def of_layer(self, index: int, name: str) -> Any:
+        """The factory of a hidden layer: its own, or that of all."""
+        own = self.layers[index] if index < len(self.layers) else None
+        return (own and getattr(own, name)) or getattr(self, name)
 
 
-class DelaySNN(nn.Module):
+def _rebuilt(values: Mapping[str, Any]) -> dict[str, Any]:
+    bases: dict[str, type] = {"neuron": Neuron, "synapses": Synapses}
+    made: dict[str, Any] = {
+        name: rebuild(base, values[name]) for name, base in bases.items() if values.get(name) is not None
+    }
+    return {**values, **made}
+
+
+class LayerState(NamedTuple):
+    """What a layer remembers between two steps.
+
+    Attributes:
+        ring: Currents that are still to come, shape ``(B, K, N)``.
+        neuron: State of the neurons.
+        synaptic_filter: State of the synaptic filter.
+    """
+
+    ring: Tensor
+    neuron: State
+    synaptic_filter: State
+
+
+class Layer(nn.Module):
+    """Synapses, norm, neurons, dropout, and possibly a synaptic filter.
+
+    Args:
+        synapses: Into the layer.
+        norm: Of the currents, over time and batch.
+        neuron: The neurons.
+        dropout: Probability that a neuron is silenced for a whole sample.
+        synaptic_filter: What spikes linger in on their way out; None for none.
+
+    Shape:
+        Input ``(T, B, I)``, output ``(T', B, N)``.
+    """
+
+    def __init__(
+        self,
+        synapses: Synapses,
+        norm: nn.Module,
+        neuron: Neuron,
+        dropout: float = 0.0,
+        synaptic_filter: SynapticFilter | None = None,
+    ) -> None:
+        super().__init__()
+        self.synapses, self.norm, self.neuron = synapses, norm, neuron
+        self.dropout, self.synaptic_filter = dropout, synaptic_filter
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the next layer hears."""
+        current = self.synapses(x)
+        mask = F.dropout(torch.ones_like(current[:1]), self.dropout, self.training)  # one for all time steps
+        output = layer_output(self, current, mask)
+        return output if self.synaptic_filter is None else self.synaptic_filter(output)
+
+    def normed(self, current: Tensor) -> Tensor:
+        """Normed currents of one or of all time steps; flat for the norm, so that SyncBatchNorm fits."""
+        is_norm = not isinstance(self.norm, nn.Identity)  # torch.export cannot flatten any batch
+        normed: Tensor = self.norm(current.flatten(0, -2) if is_norm else current)
+        return normed.view_as(current)
+
+    def initial_state(self, x: Tensor) -> LayerState:
+        """At rest, for inputs ``(B, I)``."""
+        ring = self.synapses.initial_ring(x)
+        lingering = {} if self.synaptic_filter is None else self.synaptic_filter.initial_state(ring[:, 0])
+        return LayerState(ring, self.neuron.initial_state(ring[:, 0]), lingering)
+
+    def step(self, x: Tensor, state: LayerState) -> tuple[Tensor, Tensor, LayerState]:
+        """One step in evaluation: output of the neurons, what the next layer hears, and the new state."""
+        current, ring = self.synapses.step(x, state.ring)
+        output, neuron = self.neuron.step(self.normed(current), state.neuron)
+        heard, lingering = output, state.synaptic_filter
+        if self.synaptic_filter is not None:
+            heard, lingering = self.synaptic_filter.step(output, state.synaptic_filter)
+        return output, heard, LayerState(ring, neuron, lingering)
+
+
+def _layer_output(layer: Layer, current: Tensor, mask: Tensor) -> Tensor:
+    """Spikes that the dropout mask ``(1, B, N)`` lets through, shape ``(T', B, N)``."""
+    output: Tensor = layer.neuron(layer.normed(current))
+    return output * mask if layer.training else output
+
+
+layer_output = Operation(_layer_output)
+layer_output.__name__ = "layer"  # type: ignore[attr-defined]
+
+
+class Network(nn.Module):
     """Spiking network with a delay on every synapse.
 
     Args:
         config: Its sizes and parts.
+        interface: What its inputs and answers mean, where that is known.
+        layers: Its layers, the readout last, where they are made already.
 
     Attributes:
-        blocks: The hidden layers.
-        readout: The last layer of synapses, and :attr:`readout_neuron` on top of it.
+        layers: The hidden layers.
+        readout: The last layer, whose neurons tell the classes apart.
+
+    Raises:
+        InputError: If the interface names another number of classes.
 
     Shape:
         Input counts ``(T, B, I)``, output readout ``(T', B, C)``. ``T' = T`` plus half a delay window per
-        layer, unless ``keep_length``.
+        layer, unless its synapses keep the length.
 
     Source:
         Hammouamri et al. (2023), Sec. 3.
 
     Example:
-        >>> network = DelaySNN(NetworkConfig(num_inputs=4, num_classes=2, hidden_size=8))
+        >>> network = Network(NetworkConfig(num_inputs=4, num_classes=2, hidden_sizes=[8, 8]))
         >>> network(torch.zeros(10, 3, 4)).shape
         torch.Size([46, 3, 2])
     """
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(
+        self,
+        config: NetworkConfig,
+        interface: Interface | None = None,
+        layers: Iterable[Layer] | None = None,
+    ) -> None:
         super().__init__()
-        self.config = config
-        sizes = [config.num_inputs] + [config.hidden_size] * config.num_hidden_layers
-        self.blocks = nn.ModuleList(Block(config, before, after) for before, after in pairwise(sizes))
-        self.readout = make_delays(config, sizes[-1], config.num_classes)
-        fires = config.decision == "spike_count"
-        self.readout_neuron = make_neuron(config, READOUT_THRESHOLD if fires else math.inf)
+        if interface is not None and len(interface.class_names) != config.num_classes:
+            raise InputError(
+                f"`class_names` must name {config.num_classes} classes, got {len(interface.class_names)}."
+            )
+        self.config, self.interface = config, interface
+        *hidden, readout = make_layers(config) if layers is None else layers
+        self.layers = nn.ModuleList(hidden)  # the readout behind it, in the order in which they act
+        self.readout = readout
 
-    def forward(self, counts: Tensor, watch: Watch | None = None) -> Tensor:
-        """Run from rest; ``watch(layer, spikes)`` sees the output of every hidden layer before dropout."""
-        x = counts
-        for index, block in enumerate(self.hidden):
-            x = block(x, None if watch is None else partial(watch, index))
-        voltage: Tensor = self.readout_neuron(self.readout(x))
-        return voltage
+    def forward(self, counts: Tensor) -> Tensor:
+        """Readout over time, from rest."""
+        x = counts.to(self.dtype)
+        for layer in self.layers:
+            x = layer(x)
+        readout: Tensor = self.readout(x)
+        return readout
+
+    def scores(self, counts: Tensor) -> Tensor:
+        """Score of every class, shape ``(B, C)``, for counts ``(T, B, I)``; the largest is the answer."""
+        return class_scores(self(counts), self.config.decision)
 
     @property
-    def hidden(self) -> list["Block"]:
-        """The hidden layers, from the input on."""
-        return [block for block in self.blocks if isinstance(block, Block)]
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes by label; numbers where nobody named them."""
+        if self.interface is not None:
+            return self.interface.class_names
+        return tuple(map(str, range(self.config.num_classes)))
 
-    def delay_layers(self) -> list[DelayedLinear]:
-        """All layers of synapses, the readout's last."""
-        return [module for module in self.modules() if isinstance(module, DelayedLinear)]
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of its numbers."""
+        numbers = (tensor for part in (self.parameters(), self.buffers()) for tensor in part)
+        return next(tensor.dtype for tensor in numbers if tensor.is_floating_point())
+
+    def named_layers(self) -> dict[str, Layer]:
+        """Layers by name, from the input on: ``hidden1``, ``hidden2``, ..., ``readout``."""
+        hidden = [layer for layer in self.layers if isinstance(layer, Layer)]
+        return {f"hidden{index + 1}": layer for index, layer in enumerate(hidden)} | {"readout": self.readout}
+
+    def named_synapses(self) -> dict[str, Synapses]:
+        """Synapses by the name of the layer that they lead into."""
+        return {name: layer.synapses for name, layer in self.named_layers().items()}
+
+    @property
+    def learns_delays(self) -> bool:
+        """Whether any layer has delays to learn, so that ``sigma`` has a meaning."""
+        return any(synapses.learns_delays for synapses in self.named_synapses().values())
+
+    @property
+    def num_lags(self) -> int:
+        """Lags of the longest delay window."""
+        return max(synapses.num_lags for synapses in self.named_synapses().values())
 
     def constrain(self) -> None:
-        """Bring every delay and mask back into its range; call it after each optimiser step."""
-        for layer in self.delay_layers():
-            layer.constrain()
+        """Bring what is learned back into its range; call it after each optimiser step."""
+        for layer in self.named_layers().values():
+            layer.synapses.constrain()
+            layer.neuron.constrain()
 
     def set_sigma(self, sigma: float) -> None:
         """Set the width of every soft delay, in time steps."""
-        for layer in self.delay_layers():
-            layer.sigma.fill_(sigma)
+        for synapses in self.named_synapses().values():
+            if synapses.learns_delays:
+                synapses.sigma.fill_(sigma)
 
 
-class Block(nn.Module):
-    """One hidden layer: delays, batch norm, neurons, dropout, and possibly a synaptic filter.
-
-    Args:
-        config: The network's configuration.
-        num_inputs: Inputs of this layer.
-        num_neurons: Its neurons.
-    """
-
-    def __init__(self, config: NetworkConfig, num_inputs: int, num_neurons: int) -> None:
-        super().__init__()
-        self.delays = make_delays(config, num_inputs, num_neurons)
-        self.norm = nn.BatchNorm1d(num_neurons)
-        self.neuron = make_neuron(config, config.v_threshold)
-        self.dropout, self.synapse_tau = config.dropout, config.synapse_tau
-
-    def forward(self, x: Tensor, watch: Callable[[Tensor], None] | None = None) -> Tensor:
-        """What the next layer hears, shape ``(T', B, N)``, of input ``(T, B, I)``; ``watch`` sees spikes."""
-        current = self.delays(x)
-        mask = F.dropout(torch.ones_like(current[:1]), self.dropout, self.training)  # one for all time steps
-        if watch is None and fits(self.norm, self.neuron, current):
-            heard = normed_lif_scan(current, self.norm, self.neuron, mask)
-        else:
-            spikes = self._spikes(current, watch)
-            heard = spikes * mask if self.training else spikes
-        return heard if self.synapse_tau is None else synaptic_filter_scan(heard, self.synapse_tau)
-
-    def _spikes(self, current: Tensor, watch: Callable[[Tensor], None] | None) -> Tensor:
-        normed = self.norm(current.flatten(0, 1))  # over time and batch; flat, so that SyncBatchNorm fits
-        spikes: Tensor = self.neuron(normed.view_as(current))
-        if watch is not None:
-            watch(spikes)
-        return spikes
+def make_layers(config: NetworkConfig) -> list[Layer]:
+    """The layers that the configuration wants, the readout last."""
+    sizes, step_ms = [config.num_inputs, *config.hidden_sizes], config.time_step_ms
+    hidden = [make_layer(config, index, *pair) for index, pair in enumerate(pairwise(sizes))]
+    neuron = hidden[-1].neuron.readout(config.num_classes, config.decision == "spike_count")
+    return [*hidden, Layer(config.synapses(sizes[-1], config.num_classes, step_ms), nn.Identity(), neuron)]
 
 
-def make_delays(config: NetworkConfig, num_inputs: int, num_outputs: int) -> DelayedLinear:
-    """Synapses between two layers, as the configuration wants them."""
-    return DelayedLinear(
-        num_inputs,
-        num_outputs,
-        max_delay=config.max_delay,
-        num_synapses=config.num_synapses,
-        delays=config.delays,
-        kernel=config.kernel,
-        fan_in=config.fan_in,
-        keep_length=config.keep_length,
-    )
-
-
-def make_neuron(config: NetworkConfig, v_threshold: float) -> Neuron:
-    """Neurons with the given threshold, as the configuration wants them."""
-    surrogate = make_surrogate(config.surrogate, config.surrogate_slope)
-    return Neuron(config.neuron, tau=config.tau_mem, v_threshold=v_threshold, surrogate=surrogate)
+def make_layer(config: NetworkConfig, index: int, num_inputs: int, num_neurons: int) -> Layer:
+    """A hidden layer, as the configuration wants it."""
+    step_ms, tau_ms = config.time_step_ms, config.synapse_tau_ms
+    synapses = config.of_layer(index, "synapses")(num_inputs, num_neurons, step_ms)
+    neuron = config.of_layer(index, "neuron")(num_neurons, step_ms)
+    lingering = None if tau_ms is None else SynapticFilter(num_neurons, step_ms, tau_ms=tau_ms)
+    return Layer(synapses, nn.BatchNorm1d(num_neurons), neuron, config.dropout, lingering)

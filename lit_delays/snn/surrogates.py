@@ -4,27 +4,27 @@ A neuron spikes where its excess over threshold, :math:`x = v - \vartheta`, is n
 of that step is zero almost everywhere; backpropagation uses a bump around the threshold instead.
 """
 
+import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lit_delays.errors import InputError
 
-SurrogateName = Literal["atan", "fast_sigmoid", "triangle"]
 
-
-class Surrogate(Protocol):
+class Surrogate(ABC):
     """A derivative for the step function."""
 
+    @abstractmethod
     def derivative(self, excess: Tensor) -> Tensor:
         """Stand-in for the derivative at ``excess = v - threshold``, same shape."""
-        ...
 
 
 @dataclass(frozen=True)
-class ATan:
+class ATan(Surrogate):
     r"""Slope of an arctangent, :math:`\frac{\alpha/2}{1 + (\frac{\pi}{2} \alpha x)^2}`.
 
     Args:
@@ -40,12 +40,15 @@ class ATan:
 
     slope: float = 5.0
 
+    def __post_init__(self) -> None:
+        require_positive("slope", self.slope)
+
     def derivative(self, excess: Tensor) -> Tensor:  # noqa: D102
         return (self.slope / 2) / (1 + (torch.pi / 2 * self.slope * excess) ** 2)
 
 
 @dataclass(frozen=True)
-class FastSigmoid:
+class FastSigmoid(Surrogate):
     r"""Slope of a fast sigmoid, :math:`1 / (1 + \alpha |x|)^2`.
 
     Args:
@@ -61,12 +64,15 @@ class FastSigmoid:
 
     slope: float = 5.0
 
+    def __post_init__(self) -> None:
+        require_positive("slope", self.slope)
+
     def derivative(self, excess: Tensor) -> Tensor:  # noqa: D102
         return 1 / (1 + self.slope * excess.abs()) ** 2
 
 
 @dataclass(frozen=True)
-class Triangle:
+class Triangle(Surrogate):
     r"""A triangle, :math:`\max(0, 1 - \alpha |x|)`.
 
     Args:
@@ -82,46 +88,109 @@ class Triangle:
 
     slope: float = 1.0
 
+    def __post_init__(self) -> None:
+        require_positive("slope", self.slope)
+
     def derivative(self, excess: Tensor) -> Tensor:  # noqa: D102
         return torch.relu(1 - self.slope * excess.abs())
 
 
-SURROGATES: dict[SurrogateName, type[ATan] | type[FastSigmoid] | type[Triangle]] = {
-    "atan": ATan,
-    "fast_sigmoid": FastSigmoid,
-    "triangle": Triangle,
-}
+@dataclass(frozen=True)
+class Boxcar(Surrogate):
+    r"""A box: 1 for :math:`-h < x \le h`, 0 elsewhere.
 
+    Args:
+        half_width: :math:`h`, above 0.
 
-def make_surrogate(name: SurrogateName, slope: float) -> Surrogate:
-    """Return the surrogate of this name and steepness.
-
-    Raises:
-        InputError: If ``slope`` is not positive.
-    """
-    if slope <= 0:
-        raise InputError(f"`surrogate_slope` must be above 0, got {slope}.")
-    return SURROGATES[name](slope)
-
-
-def spike(excess: Tensor, surrogate: Surrogate) -> Tensor:
-    """Ones where ``excess`` is not negative, zeros elsewhere; differentiable through the surrogate.
+    Source:
+        Kaiser et al. (2020), https://arxiv.org/abs/1811.10766, as in the code of adaptive neurons for speech.
 
     Example:
-        >>> spike(torch.tensor([-0.1, 0.0, 0.1]), ATan())
-        tensor([0., 1., 1.])
+        >>> Boxcar().derivative(torch.tensor([-0.5, 0.5, 0.6]))
+        tensor([0., 1., 0.])
     """
-    return _Spike.apply(excess, surrogate)  # type: ignore[no-any-return, no-untyped-call]
+
+    half_width: float = 0.5
+
+    def __post_init__(self) -> None:
+        require_positive("half_width", self.half_width)
+
+    def derivative(self, excess: Tensor) -> Tensor:  # noqa: D102
+        return ((excess > -self.half_width) & (excess <= self.half_width)).to(excess.dtype)
+
+
+@dataclass(frozen=True)
+class SLAYER(Surrogate):
+    r"""An exponential on both sides, :math:`\frac{c \alpha}{2} e^{-\alpha |x|}`.
+
+    Args:
+        slope: Steepness :math:`\alpha`, above 0.
+        scale: Scale :math:`c`, above 0.
+
+    Source:
+        Shrestha and Orchard (2018), https://arxiv.org/abs/1810.08646, as used for SE-adLIF neurons.
+
+    Example:
+        >>> SLAYER().derivative(torch.tensor([0.0, 1.0]))
+        tensor([1.0000, 0.0067])
+    """
+
+    slope: float = 5.0
+    scale: float = 0.4
+
+    def __post_init__(self) -> None:
+        require_positive("slope", self.slope)
+        require_positive("scale", self.scale)
+
+    def derivative(self, excess: Tensor) -> Tensor:  # noqa: D102
+        return (self.scale * self.slope / 2) * torch.exp(-self.slope * excess.abs())
+
+
+def require_positive(name: str, value: float) -> None:
+    """Refuse a value that is not above 0.
+
+    Raises:
+        InputError: If it is not.
+    """
+    if not 0 < value < math.inf:
+        raise InputError(f"`{name}` must be above 0, got {value:g}.")
+
+
+def spike(excess: Tensor, surrogate: Surrogate, strict: bool = False) -> Tensor:
+    """Ones where ``excess`` is not negative, zeros elsewhere; differentiable through the surrogate.
+
+    Args:
+        excess: Voltage above the threshold, any shape.
+        surrogate: Stand-in for the derivative.
+        strict: Whether a neuron right at its threshold stays silent.
+
+    Example:
+        >>> spike(torch.tensor([-0.1, 0.0, 0.1]), ATan()), spike(torch.zeros(1), ATan(), strict=True)
+        (tensor([0., 1., 1.]), tensor([0.]))
+    """
+    if not excess.requires_grad and not torch._C._are_functorch_transforms_active():
+        return is_above(excess, strict)
+    return _Spike.apply(excess, surrogate, strict)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def is_above(excess: Tensor, strict: bool) -> Tensor:
+    """Ones and zeros of the type of ``excess``."""
+    return (excess > 0 if strict else excess >= 0).to(excess.dtype)
 
 
 class _Spike(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, excess: Tensor, surrogate: Surrogate) -> Tensor:
-        ctx.save_for_backward(excess)
-        ctx.surrogate = surrogate
-        return (excess >= 0).to(excess.dtype)
+    generate_vmap_rule = True
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+    def forward(excess: Tensor, surrogate: Surrogate, strict: bool) -> Tensor:
+        return is_above(excess, strict)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Surrogate, bool], output: Tensor) -> None:
+        excess, ctx.surrogate, _ = inputs
+        ctx.save_for_backward(excess)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (excess,) = ctx.saved_tensors
-        return grad * ctx.surrogate.derivative(excess), None
+        return grad * ctx.surrogate.derivative(excess), None, None

@@ -11,8 +11,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from typing_extensions import override
 
-from lit_delays.training.table import EpochTable
-from lit_delays.writing import write_whole
+from lit_delays.atomic_files import write_atomic
+from lit_delays.training.epoch_table import EpochTable
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -26,7 +26,7 @@ class WholeCheckpoints(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         content = io.BytesIO()
         torch.save(checkpoint, content)
-        write_whole(Path(path), content.getvalue())
+        write_atomic(Path(path), content.getvalue())
 
 
 class RunCheckpoint(ModelCheckpoint):

@@ -3,6 +3,7 @@
 Shape letters: T steps, B samples, C classes.
 """
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import lightning.pytorch as pl
@@ -10,17 +11,18 @@ import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchmetrics import Accuracy, MeanMetric, Metric
+from torchmetrics import Accuracy, MeanMetric, Metric, SumMetric
 from typing_extensions import override
 
-from lit_delays.snn.decisions import class_scores
-from lit_delays.snn.network import DelaySNN, NetworkConfig
+from lit_delays.components import plain
+from lit_delays.metrics import Activity
+from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.recorder import Recorder
 from lit_delays.training.optimizer import OptimizerConfig, make_optimizer, schedule_optimizer
 
 INTERFACE = "interface"  # in a checkpoint: what the inputs and the answers of its network mean
-
-# so that checkpoints made without the command line load with weights_only=True
-torch.serialization.add_safe_globals([NetworkConfig, OptimizerConfig])
+NUM_TESTED = "test/num_samples"
+STAGES = ("train", "val", "test")
 
 
 class Batch(Protocol):
@@ -39,8 +41,8 @@ class DelayClassifier(pl.LightningModule):
     Every validation number is that of the deployed network: whole delays, one tap a synapse.
 
     Args:
-        network: Size and parts of the network.
-        optimizer: Learning rates of the weights and of the delays.
+        network: Size and parts of the network; also as the plain values that a checkpoint holds.
+        optimizer: Learning rates of the weights and of the delays; also as plain values.
 
     Logged per epoch: ``train/loss``, ``train/acc``, ``val/loss``, ``val/acc``, ``lr/weights``, ``lr/delays``,
     ``beta1``, and ``firing_rate/hidden1``.. in spikes per second and neuron, measured in validation.
@@ -56,63 +58,68 @@ class DelayClassifier(pl.LightningModule):
         optimizer: OptimizerConfig = OptimizerConfig(),  # noqa: B008
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
-        self.network = DelaySNN(network)
-        self.optimizer_config = optimizer
+        config = NetworkConfig.of(network) if isinstance(network, Mapping) else network
+        self.optimizer_config = OptimizerConfig(**optimizer) if isinstance(optimizer, Mapping) else optimizer
+        # plain values alone, so that a checkpoint holds no code, and loads with weights_only=True
+        self.save_hyperparameters({"network": config.plain, "optimizer": plain(self.optimizer_config)})
+        self.network = Network(config)
+        self.activity = Activity(self.network)
         self.accuracy = nn.ModuleDict(
-            {
-                f"{stage}_acc": Accuracy(task="multiclass", num_classes=network.num_classes)
-                for stage in ("train", "val", "test")
-            }
+            {f"{stage}_acc": Accuracy(task="multiclass", num_classes=config.num_classes) for stage in STAGES}
         )
-        self.losses = nn.ModuleDict(
-            {f"{stage}_loss": MeanMetric(nan_strategy="disable") for stage in ("train", "val", "test")}
-        )
-        self.firing_rates = nn.ModuleList(MeanMetric() for _ in range(network.num_hidden_layers))
+        self.losses = nn.ModuleDict({f"{stage}_loss": MeanMetric(nan_strategy="disable") for stage in STAGES})
+        self.num_tested = SumMetric()
 
     @override
     def forward(self, counts: Tensor) -> Tensor:
         """Scores of every class, shape ``(B, C)``, for counts ``(T, B, I)``."""
-        return class_scores(self.network(counts), self.network.config.decision)
+        return self.network.scores(counts)
 
     @override
     def training_step(self, batch: Batch) -> Tensor:
-        return self._step("train", self(batch.counts()), batch.labels)
+        return self._step("train", batch)
 
     @override
     def validation_step(self, batch: Batch) -> None:
-        readout = self.network(batch.counts(), watch=self._observe)
-        scores = class_scores(readout, self.network.config.decision)
-        self._step("val", scores, batch.labels)
-        for index, rate in enumerate(self.firing_rates):
-            self.log(f"firing_rate/hidden{index + 1}", rate, on_epoch=True)  # type: ignore[arg-type]
+        with Recorder(self.network) as recorder:
+            self._step("val", batch)
+        if recorder.record:
+            self.activity.update(recorder.record)
+
+    @override
+    def on_validation_epoch_end(self) -> None:
+        for name, value in self.activity.compute().items():
+            if name.startswith("firing_rate/"):
+                self.log(name, value)
+        self.activity.reset()
 
     @override
     def test_step(self, batch: Batch) -> None:
-        self._step("test", self(batch.counts()), batch.labels)
+        self._step("test", batch)
+        self.num_tested.update(len(batch.labels))
+        self.log(NUM_TESTED, self.num_tested, on_step=False, on_epoch=True)
 
     @override
     def predict_step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Predicted classes and labels, both ``(B,)``."""
         return self(batch.counts()).argmax(dim=-1), batch.labels
 
-    def _step(self, stage: str, scores: Tensor, labels: Tensor) -> Tensor:
-        loss = F.cross_entropy(scores, labels)
+    def _step(self, stage: str, batch: Batch) -> Tensor:
+        labels = batch.labels
         accuracy, mean_loss = self.accuracy[f"{stage}_acc"], self.losses[f"{stage}_loss"]
         assert isinstance(accuracy, Metric)
         assert isinstance(mean_loss, Metric)
-        accuracy.update(scores, labels if labels.ndim == 1 else labels.argmax(dim=-1))
-        mean_loss.update(loss.detach(), weight=len(labels))
+        if len(labels):
+            scores = self(batch.counts())
+            loss = F.cross_entropy(scores, labels)
+            accuracy.update(scores, labels if labels.ndim == 1 else labels.argmax(dim=-1))
+            mean_loss.update(loss.detach(), weight=len(labels))
+        else:  # one of several processes has none left: gradients of zero, and nothing to count
+            loss = 0.0 * torch.stack([parameter.sum() for parameter in self.parameters()]).sum()
         show = {"on_step": False, "on_epoch": True, "batch_size": len(labels), "prog_bar": True}
         self.log(f"{stage}/loss", mean_loss, **show)  # type: ignore[arg-type]
         self.log(f"{stage}/acc", accuracy, **show)  # type: ignore[arg-type]
         return loss
-
-    def _observe(self, layer: int, spikes: Tensor) -> None:
-        steps_per_second = 1000 / self.network.config.time_step_ms
-        metric = self.firing_rates[layer]
-        assert isinstance(metric, Metric)
-        metric.update(spikes.float().mean() * steps_per_second, weight=spikes.shape[1])
 
     @override
     def configure_optimizers(self) -> torch.optim.Adam:
@@ -139,13 +146,19 @@ class DelayClassifier(pl.LightningModule):
 
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the names of the classes and how channels are merged: the network is of no use without."""
+        """Keep the names of the classes and how inputs are made: the network is of no use without."""
         data = getattr(self.trainer, "datamodule", None)
         if data is not None:
-            names, merged = list(data.class_names), data.binning.channels_per_bin
-            checkpoint[INTERFACE] = {"class_names": names, "channels_per_bin": merged}
+            checkpoint[INTERFACE] = data.interface.plain
 
     @override
     def optimizer_step(self, *args: object, **kwargs: object) -> None:
         super().optimizer_step(*args, **kwargs)  # type: ignore[arg-type]
         self.network.constrain()
+
+
+def network_of(module: pl.LightningModule) -> Network:
+    """The delay network inside a LightningModule."""
+    network = module.network
+    assert isinstance(network, Network)
+    return network

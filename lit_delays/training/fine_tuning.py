@@ -5,12 +5,12 @@ from pathlib import Path
 from torch import Tensor
 
 from lit_delays.errors import InputError
-from lit_delays.snn.delays import DelayedLinear
-from lit_delays.snn.network import DelaySNN
-from lit_delays.training.reading import network_tensors, read_checkpoint
+from lit_delays.snn.network import Network
+from lit_delays.snn.synapses import Synapses
+from lit_delays.training.checkpoint_files import first_misfit, network_tensors, read_checkpoint
 
 
-def start_from(network: DelaySNN, checkpoint: Path) -> None:
+def start_from(network: Network, checkpoint: Path) -> None:
     """Give a network the weights, norms, masks and delays of a checkpoint.
 
     Evaluated, it answers as the network of the checkpoint does: where its delays are fixed, they are the
@@ -27,19 +27,12 @@ def start_from(network: DelaySNN, checkpoint: Path) -> None:
     trained = network_tensors(read_checkpoint(checkpoint, "check `--start_from`"))
     if not trained:
         raise InputError(f"{checkpoint} holds no network of lit_delays; check `--start_from`.")
-    own = network.state_dict()
-    for name in {**own, **trained}:
-        shapes = [str(tuple(state[name].shape)) if name in state else "none" for state in (trained, own)]
-        if shapes[0] != shapes[1]:
-            raise InputError(
-                f"{checkpoint} does not fit this network: the shape of `{name}` is {shapes[0]} there and"
-                f" {shapes[1]} here; give the options of its run."
-            )
-    for name, layer in network.named_modules():
-        if isinstance(layer, DelayedLinear) and layer.delay is not None:
-            delay = trained[f"{name}.delay"]
-            _check_range(checkpoint, delay, layer.max_delay - 1, network.config.time_step_ms)
-            if layer.delays == "fixed":
+    if misfit := first_misfit(network.state_dict(), trained):
+        raise InputError(f"{checkpoint} does not fit this network: {misfit}; give the options of its run.")
+    for name, module in network.named_modules():
+        if isinstance(module, Synapses) and (delay := trained.get(f"{name}.delay")) is not None:
+            _check_range(checkpoint, delay, module.num_lags - 1, network.config.time_step_ms)
+            if not module.learns_delays:
                 trained[f"{name}.delay"] = delay.round()
     network.load_state_dict(trained)
 

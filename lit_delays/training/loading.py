@@ -3,26 +3,31 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from lit_delays.errors import InputError
-from lit_delays.snn.network import DelaySNN, NetworkConfig
-from lit_delays.training.classifier import INTERFACE, DelayClassifier
-from lit_delays.training.reading import network_tensors, read_checkpoint
+from lit_delays.interface import Interface
+from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.training.checkpoint_files import (
+    first_misfit,
+    network_options,
+    network_tensors,
+    read_checkpoint,
+)
+from lit_delays.training.classifier import INTERFACE
 
 
 class Trained(NamedTuple):
     """A network as a checkpoint has it.
 
     Attributes:
-        network: In evaluation: the one that ships.
+        network: In evaluation: the one that ships; in double precision if it was trained so, else in single.
+            It has an interface, unless it was trained without a data module.
         epoch: Epochs that it was trained for.
-        class_names: Names by label; empty where the checkpoint does not know them.
-        channels_per_bin: Neighbouring channels of the data that one input merges; 1 where it is not known.
     """
 
-    network: DelaySNN
+    network: Network
     epoch: int
-    class_names: tuple[str, ...] = ()
-    channels_per_bin: int = 1
 
 
 def load_network(checkpoint: Path) -> Trained:
@@ -32,15 +37,23 @@ def load_network(checkpoint: Path) -> Trained:
         InputError: If there is no such file, or no network of ours is in it.
     """
     saved = read_checkpoint(checkpoint, "give one, or the folder of a run that has trained")
-    try:
-        config = saved["hyper_parameters"]["network"]
-        network = DelaySNN(config if isinstance(config, NetworkConfig) else NetworkConfig(**config))
-        network.load_state_dict(network_tensors(saved))
-        interface = saved.get(INTERFACE, {})
-        names, merged = interface.get("class_names", ()), interface.get("channels_per_bin", 1)
-        return Trained(network.eval(), saved["epoch"] + 1, tuple(names), int(merged))
-    except Exception as error:  # whatever a foreign file holds instead
+    options, tensors = network_options(saved), network_tensors(saved)
+    if not options or not tensors:
         raise InputError(
-            f"{checkpoint} is no checkpoint of lit_delays ({type(error).__name__}); give one that `fit` has"
-            f" written for a {DelayClassifier.__name__}, such as runs/NAME/checkpoints/best.ckpt."
-        ) from error
+            f"{checkpoint} is no checkpoint of lit_delays; give one that `fit` has written, such as"
+            " runs/NAME/checkpoints/best.ckpt."
+        )
+    try:
+        interface = Interface.of(saved[INTERFACE]) if INTERFACE in saved else None
+        network = Network(NetworkConfig.of(options), interface)
+    except InputError as error:
+        raise InputError(f"{checkpoint}: {error}") from error
+    except (TypeError, OverflowError, RuntimeError) as error:  # options of other types or sizes
+        raise InputError(f"{checkpoint}: its options make no network ({error}); give another one.") from error
+    if misfit := first_misfit(network.state_dict(), tensors):
+        raise InputError(f"{checkpoint} does not fit its own options: {misfit}; give another one.")
+    trained_in = next(
+        (tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()), torch.float32
+    )
+    network.to(torch.promote_types(trained_in, torch.float32)).load_state_dict(tensors)
+    return Trained(network.eval(), saved["epoch"] + 1)

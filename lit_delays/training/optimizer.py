@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from lit_delays.errors import InputError
-from lit_delays.snn.delays import DelayedLinear
 from lit_delays.training.schedules import cosine, one_cycle
 
 DELAY_BETA1 = 0.9  # Adam's default; only the groups under OneCycle change it
@@ -41,13 +40,23 @@ class OptimizerConfig:
 def make_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Adam:
     """Adam over the groups ``weights``, ``norms`` and, where delays are learned, ``delays``.
 
+    Raises:
+        InputError: If a component puts a parameter into a group that there is not.
+
     Source:
         The reference runs two Adams; one with groups gives the same numbers bit for bit.
     """
     groups: dict[str, list[nn.Parameter]] = {"weights": [], "norms": [], "delays": []}
     for module in network.modules():
         for name, parameter in module.named_parameters(recurse=False):
-            groups[_group_of(module, name)].append(parameter)
+            if (group := _group_of(module, name)) not in groups:
+                raise InputError(
+                    f"`{type(module).__name__}.parameter_groups` must name weights, norms or delays, got"
+                    f" {group!r} for `{name}`."
+                )
+            groups[group].append(parameter)
+    # Adam's own epsilon, 1e-8, is 0 in half precision
+    is_half = any(parameter.dtype == torch.float16 for parameter in network.parameters())
     decay = {"weights": config.weight_decay, "norms": 0.0, "delays": 0.0}
     return torch.optim.Adam(
         [
@@ -56,6 +65,7 @@ def make_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.A
             if parameters
         ],
         lr=config.weight_lr,
+        eps=1e-4 if is_half else 1e-8,
     )
 
 
@@ -73,6 +83,7 @@ def schedule_optimizer(
 
 
 def _group_of(module: nn.Module, name: str) -> str:
-    if isinstance(module, DelayedLinear) and name == "delay":
-        return "delays"
-    return "norms" if isinstance(module, nn.modules.batchnorm._BatchNorm) else "weights"
+    if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        return "norms"
+    groups = getattr(module, "parameter_groups", {})  # neurons and synapses say where theirs belong
+    return str(groups.get(name, "weights"))

@@ -8,20 +8,29 @@ from typing import Any
 
 from lit_delays.errors import InputError
 
+RESULT = "result.json"  # the mark of a finished run, in its folder
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 # Options that say where or how a run is kept, not what it computes
 NOT_PART_OF_A_RUN = ("name", "config", "ckpt_path", "weights_only", "verbose", "return_predictions")
 
-# Options of the data and the trainer that a run may change on its way
-FREE_DATA = ("data_dir", "train_file", "val_file", "test_file", "num_workers")  # hashes hold the files
+# Options of the data set, the data and the trainer that a run may change on its way
+FREE_DATASET = ("data_dir", "train_file", "val_file", "test_file")  # hashes hold the files
+FREE_DATA = ("num_workers", "predict_file")
 HELD_TRAINER = (
     "max_epochs",
+    "max_steps",
     "accumulate_grad_batches",
     "gradient_clip_val",
     "gradient_clip_algorithm",
     "precision",
-)
+    "limit_train_batches",
+    "limit_val_batches",
+    "overfit_batches",
+    "val_check_interval",
+    "check_val_every_n_epoch",
+    "sync_batchnorm",
+)  # and the number of devices, as it turns out to be: `ExactResume` holds a run to it
 
 
 def run_folder(config: dict[str, Any]) -> Path:
@@ -43,14 +52,26 @@ def default_name(config: dict[str, Any]) -> str:
     """Name made of the data set and a hash of all options that the result depends on.
 
     Example:
-        >>> default_name({"data": {"dataset": "shd"}, "trainer": {}, "seed_everything": 0})
-        'shd-9925d906'
+        >>> shd = {"class_path": "lit_delays.data.datasets.SHD", "init_args": {"data_dir": "data"}}
+        >>> default_name({"data": {"dataset": shd}, "trainer": {}, "seed_everything": 0})
+        'shd-41a99ca9'
     """
     chosen = {key: value for key, value in config.items() if key not in NOT_PART_OF_A_RUN}
     chosen["data"] = {key: value for key, value in config["data"].items() if key != "predict_file"}
     chosen["trainer"] = {key: v for key, v in config["trainer"].items() if key != "default_root_dir"}
     digest = hashlib.sha256(json.dumps(chosen, sort_keys=True, default=str).encode()).hexdigest()
-    return f"{config['data']['dataset']}-{digest[:8]}"
+    return f"{class_name(config['data']['dataset']).lower()}-{digest[:8]}"
+
+
+def class_name(chosen: Any) -> str:
+    """Name of a class that an option has chosen, without its module.
+
+    Example:
+        >>> class_name("lit_delays.data.datasets.SHD"), class_name({"class_path": "mine.Digits"})
+        ('SHD', 'Digits')
+    """
+    path = chosen["class_path"] if isinstance(chosen, dict) else chosen
+    return str(path).rpartition(".")[2]
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, Any, Any]]:
@@ -71,8 +92,9 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, 
 
 def _held(options: dict[str, Any]) -> dict[str, Any]:
     held = {name: value for name, value in options.items() if name not in NOT_PART_OF_A_RUN}
-    data, trainer = options.get("data", {}), options.get("trainer", {})
-    held["data"] = {name: value for name, value in data.items() if name not in FREE_DATA}
+    data, trainer = _flat(options.get("data", {})), options.get("trainer", {})
+    free = (*FREE_DATA, *(f"dataset.init_args.{name}" for name in FREE_DATASET))
+    held["data"] = {name: value for name, value in data.items() if name not in free}
     held["trainer"] = {name: value for name, value in trainer.items() if name in HELD_TRAINER}
     return held
 

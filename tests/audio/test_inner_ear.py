@@ -4,7 +4,7 @@ import pytest
 from lit_delays.audio import cochlea
 from lit_delays.audio.bushy_cells import BushyCells
 from lit_delays.audio.hair_cells import NUM_FIBRES, REST, Fibres, HairCells
-from lit_delays.audio.inner_ear import hear
+from lit_delays.audio.inner_ear import sound_to_spikes
 
 NUM_CHANNELS = 15
 PLACES = np.linspace(0, 3.5, NUM_CHANNELS)
@@ -158,17 +158,17 @@ def test_bushy_cells_follow_their_equations():
 
 def test_a_tone_is_heard_at_its_place_and_chance_is_the_seeds(response):
     tone = np.sin(2 * np.pi * 700 * np.arange(9600) / 48_000)
-    times, units = hear(tone, response, [0])
+    times, units = sound_to_spikes(tone, response, [0])
     assert np.all(np.diff(times) >= 0)
     assert times.dtype == np.float16
     assert units.dtype == np.uint16
     assert np.bincount(units, minlength=NUM_CHANNELS).argmax() == 9  # at 2.25 cm, of 770 Hz
-    again, other = hear(tone, response, [0]), hear(tone, response, [1])
+    again, other = sound_to_spikes(tone, response, [0]), sound_to_spikes(tone, response, [1])
     assert np.array_equal(again[0], times)
     assert not np.array_equal(other[0], times)
 
 
 def test_loudness_does_not_matter(response):
     noise = np.random.default_rng(0).normal(size=4800)
-    loud, soft = hear(noise, response, [0]), hear(noise / 64, response, [0])
+    loud, soft = sound_to_spikes(noise, response, [0]), sound_to_spikes(noise / 64, response, [0])
     assert np.array_equal(loud[1], soft[1])

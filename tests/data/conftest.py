@@ -1,6 +1,6 @@
 import pytest
 
-from lit_delays.data import apart
+from lit_delays.security import subprocess_reader
 from tests.data.forking import Forker
 from tests.data.three import write
 
@@ -16,7 +16,7 @@ def forker():
 def _quick_readers(request, monkeypatch):
     """Readers start at once, but in tests of the whole path."""
     if "whole_path" not in request.keywords:
-        monkeypatch.setattr(apart, "_started", request.getfixturevalue("forker"))
+        monkeypatch.setattr(subprocess_reader, "_started", request.getfixturevalue("forker"))
 
 
 @pytest.fixture

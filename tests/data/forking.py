@@ -1,7 +1,7 @@
 """Readers without their start-up: one process imports the reader once, and forks for every file.
 
-Every file is still read by `reader.main` in a process of its own under its own limits; what is spared is the
-import of NumPy and h5py, half a second a file.
+Every file is still read by `reader_process.main` in a process of its own under its own limits; what is
+spared is the import of NumPy and h5py, half a second a file.
 """
 
 import io
@@ -35,7 +35,7 @@ class Forked:
 
 
 class Forker:
-    """Stands in for `apart._started`; keeps what the last reader took."""
+    """Stands in for `subprocess_reader._started`; keeps what the last reader took."""
 
     def __init__(self):
         environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
@@ -43,8 +43,9 @@ class Forker:
         self.server = subprocess.Popen(SERVER, env=environment, **pipes)
         self.last = None
 
-    def __call__(self, path, num_units, folder):
-        self.server.stdin.write(json.dumps([os.fspath(path), str(num_units), os.fspath(folder)]) + "\n")
+    def __call__(self, reader, path, options, folder):
+        words = [reader, os.fspath(path), json.dumps(options), os.fspath(folder)]
+        self.server.stdin.write(json.dumps(words) + "\n")
         self.server.stdin.flush()
         self.last = Forked(json.loads(self.server.stdout.readline()))
         return self.last
@@ -56,7 +57,8 @@ class Forker:
 
 
 def serve():
-    from lit_delays.data import reader
+    from lit_delays.data.storage import shd_layout  # noqa: F401  (once, not for every file)
+    from lit_delays.security import reader_process
 
     for line in sys.stdin:
         with tempfile.TemporaryFile("w+") as output:
@@ -65,7 +67,7 @@ def serve():
                 os.dup2(output.fileno(), 1)
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
                 try:
-                    reader.main()
+                    reader_process.main()
                     code = 0
                 except SystemExit as end:
                     code = end.code

@@ -17,6 +17,8 @@ from lit_delays.data.augmentations import (
     mask_channels,
     mask_time,
 )
+from lit_delays.data.batches import DenseBatch
+from lit_delays.data.datasets import Patterns
 from lit_delays.data.module import SpikeData
 from lit_delays.errors import InputError
 from lit_delays.snn.network import NetworkConfig
@@ -145,29 +147,30 @@ def test_everything_together_keeps_the_shape_and_touches_no_input():
     assert int((batch.counts() == 0).all(dim=2).sum(dim=0).max()) == 2
 
 
+@pytest.mark.parametrize(("step", "mask"), [(1.1, 33), (0.7, 21)])
+def test_a_time_mask_of_a_whole_number_of_steps_is_up_to_that_many(step, mask):
+    config = AugmentConfig(time_mask_ms=mask, mask_probability=1)
+    counts, labels = torch.ones(99, 2000, 1), torch.zeros(2000, dtype=torch.int64)
+    batch = augmented(counts, labels, config, num_classes=1, time_step_ms=step, generator=generator_of(0))
+    assert int((batch.counts() == 0).sum(dim=0).max()) == 30
+
+
 class Listener(DelayClassifier):
     """Notes what it is fed in each stage."""
 
     def __init__(self):
-        super().__init__(NetworkConfig(num_inputs=20, num_classes=10, hidden_size=4, num_hidden_layers=1))
-        self.heard = {"train": [], "val": [], "test": []}
+        super().__init__(NetworkConfig(num_inputs=20, num_classes=10, hidden_sizes=[4]))
+        self.fed = {"train": [], "val": [], "test": []}
 
-    def _step(self, stage, scores, labels):
-        self.heard[stage].append((self.current_epoch, self.counted, labels.clone()))
-        return super()._step(stage, scores, labels)
-
-    def forward(self, counts):
-        self.counted = counts.clone()
-        return super().forward(counts)
-
-    def validation_step(self, batch):
-        self._step("val", self(batch.counts()), batch.labels)
+    def _step(self, stage, batch):
+        self.fed[stage].append((self.current_epoch, batch.counts().clone(), batch.labels.clone()))
+        return super()._step(stage, batch)
 
 
 def train(folder, augment, max_epochs=2, ckpt_path=None, test=False):
     """A network after a short training on generated patterns, which knows what it was fed."""
     torch.manual_seed(0)
-    model, data = Listener(), SpikeData("patterns", batch_size=24, augment=augment)
+    model, data = Listener(), SpikeData(Patterns, batch_size=24, augment=augment)
     trainer = pl.Trainer(
         accelerator="cpu",
         max_epochs=max_epochs,
@@ -188,19 +191,19 @@ def train(folder, augment, max_epochs=2, ckpt_path=None, test=False):
     return model
 
 
-def same(heard, others):
-    return len(heard) == len(others) and all(
+def same(fed, others):
+    return len(fed) == len(others) and all(
         one[0] == other[0] and torch.equal(one[1], other[1]) and torch.equal(one[2], other[2])
-        for one, other in zip(heard, others, strict=True)
+        for one, other in zip(fed, others, strict=True)
     )
 
 
 def test_only_training_is_augmented(tmp_path):
     plain, changed = (train(tmp_path, config, test=True) for config in (AugmentConfig(), EVERYTHING))
     for stage in ("val", "test"):
-        assert len(plain.heard[stage]) > 0
-        assert same(plain.heard[stage], changed.heard[stage])
-    pairs = zip(plain.heard["train"], changed.heard["train"], strict=True)
+        assert len(plain.fed[stage]) > 0
+        assert same(plain.fed[stage], changed.fed[stage])
+    pairs = zip(plain.fed["train"], changed.fed["train"], strict=True)
     assert not any(torch.equal(one[1], other[1]) for one, other in pairs)
 
 
@@ -208,7 +211,7 @@ def test_switched_off_every_number_is_as_before(tmp_path, monkeypatch):
     plain = train(tmp_path, AugmentConfig(mask_probability=1))
     monkeypatch.delattr(SpikeData, "on_after_batch_transfer")
     before = train(tmp_path, AugmentConfig())
-    assert same(plain.heard["train"], before.heard["train"])
+    assert same(plain.fed["train"], before.fed["train"])
     for name, tensor in plain.state_dict().items():
         assert torch.equal(tensor, before.state_dict()[name]), name
 
@@ -218,23 +221,24 @@ def test_a_resumed_training_is_augmented_as_an_uninterrupted_one(tmp_path):
     train(tmp_path, EVERYTHING, max_epochs=1)
     torch.rand(7)  # whatever else was drawn meanwhile
     resumed = train(tmp_path, EVERYTHING, max_epochs=3, ckpt_path=tmp_path / "1.ckpt")
-    assert [epoch for epoch, *_ in resumed.heard["train"]] == [1, 1, 1, 2, 2, 2]
-    assert same(straight.heard["train"][3:], resumed.heard["train"])
+    assert [epoch for epoch, *_ in resumed.fed["train"]] == [1, 1, 1, 2, 2, 2]
+    assert same(straight.fed["train"][3:], resumed.fed["train"])
 
 
 def test_no_two_batches_are_augmented_alike(tmp_path):
-    noise = train(tmp_path, AugmentConfig(noise=1)).heard["train"]
-    plain = train(tmp_path, AugmentConfig()).heard["train"]
+    noise = train(tmp_path, AugmentConfig(noise=1)).fed["train"]
+    plain = train(tmp_path, AugmentConfig()).fed["train"]
     added = [one[1] - other[1] for one, other in zip(noise, plain, strict=True)]
     assert all(not torch.equal(one, other) for k, one in enumerate(added) for other in added[:k])
 
 
 def test_mixed_labels_train_and_count_the_larger_part(tmp_path):
-    model = DelayClassifier(NetworkConfig(num_inputs=3, num_classes=2, hidden_size=4))
+    model = DelayClassifier(NetworkConfig(num_inputs=3, num_classes=2, hidden_sizes=[4, 4]))
     model.log = lambda *args, **kwargs: None
     scores = torch.tensor([[0.2, 0.8], [0.7, 0.3]])
     shares = torch.tensor([[0.4, 0.6], [0.1, 0.9]])
-    loss = model._step("train", scores, shares)
+    model.forward = lambda counts: scores
+    loss = model._step("train", DenseBatch(torch.zeros(5, 2, 3), shares))
     assert float(loss) == pytest.approx(float(-(shares * scores.log_softmax(-1)).sum(-1).mean()))
     assert float(model.accuracy["train_acc"].compute()) == 0.5
 
@@ -257,4 +261,4 @@ def test_mixed_labels_train_and_count_the_larger_part(tmp_path):
 )
 def test_wrong_options_are_refused(options, sentence):
     with pytest.raises(InputError, match="^" + re.escape(sentence) + "$"):
-        SpikeData("patterns", augment=AugmentConfig(**options))
+        SpikeData(Patterns, augment=AugmentConfig(**options))

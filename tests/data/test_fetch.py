@@ -17,10 +17,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from lit_delays.cli import main
-from lit_delays.commands import data as command
-from lit_delays.data import download
-from lit_delays.data.sources import FETCHABLE, GSC, SOURCES, Archive, Source
+from lit_delays.cli import data as command
+from lit_delays.cli.main import main
+from lit_delays.data.storage import download
+from lit_delays.data.storage.sources import FETCHABLE, GSC, SOURCES, Archive, Source
 from tests.data.server import begins, make_certificate, says, serving, whole
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
@@ -416,9 +416,9 @@ def test_a_folder_that_cannot_be_is_one_line(run, folder):
 FETCH = """
 import sys
 from pathlib import Path
-from lit_delays.data import download
-from lit_delays.data.fetch import fetch
-from lit_delays.data.sources import Archive
+from lit_delays.data.storage import download
+from lit_delays.data.storage.fetch import fetch
+from lit_delays.data.storage.sources import Archive
 folder, address, digest = sys.argv[1:]
 print(fetch(Archive("digits.h5.zip", digest, "digits.h5", 10**6, 10**6), Path(folder), address), flush=True)
 """

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from lit_delays.data.files import open_spikes
+from lit_delays.data.storage.spike_files import open_spikes
 from lit_delays.errors import InputError
 from tests.data.three import UNITS, assert_is_the_file, write
 
@@ -59,8 +59,9 @@ def test_a_file_of_silence_is_a_file(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_finer_times_are_rounded_to_float16(tmp_path, dtype):
-    assert_is_the_file(open_spikes(write(tmp_path / "fine.h5", time_dtype=dtype, unit_dtype=np.int64)))
+def test_finer_times_keep_their_precision(tmp_path, dtype):
+    path = write(tmp_path / "fine.h5", time_dtype=dtype, unit_dtype=np.int64)
+    assert_is_the_file(open_spikes(path), time_dtype=dtype)
 
 
 BAD = [

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from lit_delays.data import files
-from lit_delays.data.arrays import fit_together
-from lit_delays.data.packing import load
+from lit_delays.data.storage import spike_files as files
+from lit_delays.data.storage.cache import load
+from lit_delays.data.storage.spike_files import fit_together
 from lit_delays.errors import InputError
 from tests.data import hostile
 

@@ -1,5 +1,6 @@
 """No file of a stranger takes the trainer along, whatever it is made of."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,9 +11,10 @@ import h5py
 import numpy as np
 import pytest
 
-from lit_delays.data import apart, reader
-from lit_delays.data.files import open_spikes
+from lit_delays.data.storage.spike_files import READER, fit_together, open_spikes
 from lit_delays.errors import InputError
+from lit_delays.security import reader_process as reader
+from lit_delays.security import subprocess_reader
 from tests.data import hostile
 
 with TemporaryDirectory() as folder:
@@ -64,29 +66,29 @@ ENDS = {
     "[0 for _ in iter(int, 1)]": "takes too long to read",
     "os._exit(0)": "cannot be read: its reader ended early",
     "os._exit(7)": "cannot be read: its reader ended early",
-    "real(*_)\nopen(str(_[2]) + '/times', 'ab').write(b'one more')": "its reader ended early",
+    "real(*_)\nopen(str(_[3]) + '/times.float16', 'ab').write(b'one more')": "its reader ended early",
     "print('[[['); print('null'); print('7'); os._exit(0)": "cannot be read: its reader ended early",
     "bytearray(2**31)": "needs more than 1,024 MB of memory",
     "open('/dev/full', 'w', 1).write('x' * 10**6)": "cannot be read",
 }
 ILL_READER = """
 import os, signal, sys
-from lit_delays.data import reader
+from lit_delays.security import reader_process as reader
 reader.SECONDS = 1
 real = reader.extract
-reader.extract = lambda *_: exec(sys.argv[4])
+reader.extract = lambda *_: exec(sys.argv[5])
 reader.main()
 """
 
 
 @pytest.mark.parametrize("end", ENDS)
 def test_a_reader_that_ends_badly_is_one_sentence(end, tmp_path, caches, monkeypatch, capfd):
-    def started(path, num_units, folder):
-        command = [sys.executable, "-c", ILL_READER, path, str(num_units), folder, end]
+    def started(reader, path, options, folder):
+        command = [sys.executable, "-c", ILL_READER, reader, path, json.dumps(options), folder, end]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
         return subprocess.Popen(command, **pipes)
 
-    monkeypatch.setattr(apart, "_started", started)
+    monkeypatch.setattr(subprocess_reader, "_started", started)
     assert ENDS[end] in refusal(hostile.good(tmp_path / "stranger.h5"))
     assert list(caches.iterdir()) == []
     assert capfd.readouterr() == ("", "")
@@ -94,7 +96,7 @@ def test_a_reader_that_ends_badly_is_one_sentence(end, tmp_path, caches, monkeyp
 
 SPY = """
 import os, resource, sys
-from lit_delays.data import reader
+from lit_delays.security import reader_process as reader
 reader.main()
 light = not {"torch", "lightning", "rich", "lit_delays.data.module"} & set(sys.modules)
 memory, core = (resource.getrlimit(which)[0] for which in (resource.RLIMIT_AS, resource.RLIMIT_CORE))
@@ -115,7 +117,9 @@ def test_the_reader_is_light_limited_and_knows_no_secret(tmp_path, monkeypatch):
 
     monkeypatch.setattr(subprocess, "Popen", spied)
     (tmp_path / "folder").mkdir()
-    apart.read_apart(hostile.good(tmp_path / "good.h5"), 700, tmp_path / "folder")
+    good = hostile.good(tmp_path / "good.h5")
+    options = {"num_units": 700}
+    subprocess_reader.read_in_subprocess(READER, good, options, tmp_path / "folder", fit_together)
     assert said[-1] == "[True, True, True, None, '::']"
 
 

@@ -1,4 +1,5 @@
 import re
+from functools import partial
 
 import h5py
 import lightning.pytorch as pl
@@ -6,9 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from lit_delays.data.datasets import SHD, SSC, Dataset, Patterns, SpikeFiles
 from lit_delays.data.module import SpikeData
-from lit_delays.data.sources import SOURCES, locate
+from lit_delays.data.real_arrays import RealArrays
+from lit_delays.data.storage.sources import SOURCES
 from lit_delays.errors import InputError
+from lit_delays.interface import Interface
 
 
 def write(path, labels=(0, 1, 0, 1, 0, 1), speakers=(3, 3, 4, 4, 7, 7), keys=(b"no", b"yes")):
@@ -31,6 +35,13 @@ def own(tmp_path):
     return {"train_file": write(tmp_path / "train.h5"), "test_file": write(tmp_path / "test.h5")}
 
 
+def files(own, **options):
+    """SpikeData of one's own files; ``own`` and some options are the files', others SpikeData's."""
+    of_files = {"channels_per_bin", "num_units", "binning", "val_file"}
+    mine = {name: options.pop(name) for name in of_files & options.keys()}
+    return SpikeData(partial(SpikeFiles, **own, **mine), **options)
+
+
 def labels_of(loader):
     return torch.cat([batch.labels for batch in loader]).tolist()
 
@@ -40,13 +51,13 @@ def num_spikes_of(loader):
 
 
 def test_what_the_network_needs_is_known_before_setup(own):
-    data = SpikeData(**own)
+    data = files(own)
     assert (data.num_inputs, data.num_classes, data.class_names) == (140, 2, ("no", "yes"))
-    assert SpikeData(**own, channels_per_bin=3, num_units=100).num_inputs == 34
+    assert files(own, channels_per_bin=3, num_units=100).num_inputs == 34
 
 
 def test_generated_patterns_need_no_files():
-    data = SpikeData("patterns")
+    data = SpikeData(Patterns)
     data.prepare_data()
     data.setup()
     assert (data.num_inputs, data.num_classes, data.num_test_samples) == (20, 10, 500)
@@ -56,18 +67,18 @@ def test_generated_patterns_need_no_files():
 
 
 def test_whole_speakers_are_held_out(own):
-    data = SpikeData(**own)
+    data = files(own)
     data.setup()
     held_out = num_spikes_of(data.val_dataloader())
     assert len(held_out) == 2
     assert sorted(held_out + num_spikes_of(data.train_dataloader())) == [0, 1, 2, 3, 4, 5]
     speaker = {0: 3, 2: 4, 4: 7}[held_out[0]]
     assert data.selection == f"held-out speaker {speaker}"
-    assert re.fullmatch(r"held-out speakers \d, \d", SpikeData(**own, val_fraction=0.5).selection)
+    assert re.fullmatch(r"held-out speakers \d, \d", files(own, val_fraction=0.5).selection)
 
 
 def test_a_random_share_is_held_out(own):
-    data = SpikeData(**own, validation="random", val_fraction=0.5)
+    data = files(own, validation="random", val_fraction=0.5)
     assert data.selection == "random 50 % of train"
     held_out = num_spikes_of(data.val_dataloader())
     assert sorted(held_out + num_spikes_of(data.train_dataloader())) == [0, 1, 2, 3, 4, 5]
@@ -76,14 +87,14 @@ def test_a_random_share_is_held_out(own):
 
 def test_the_papers_habit_trains_on_everything_and_validates_on_test(own, tmp_path):
     own["test_file"] = write(tmp_path / "three.h5", labels=(1, 1, 1), speakers=None)
-    data = SpikeData(**own, validation="paper")
+    data = files(own, validation="paper")
     assert data.selection == "test set (paper protocol)"
     assert len(labels_of(data.train_dataloader())) == 6
     assert labels_of(data.val_dataloader()) == [1, 1, 1]
 
 
 def test_a_validation_file_is_used_where_there_is_one(own, tmp_path):
-    data = SpikeData(**own, val_file=write(tmp_path / "val.h5", labels=(1, 1), speakers=None))
+    data = files(own, val_file=write(tmp_path / "val.h5", labels=(1, 1), speakers=None))
     assert data.selection == "validation file"
     assert len(labels_of(data.train_dataloader())) == 6
     assert labels_of(data.val_dataloader()) == [1, 1]
@@ -92,21 +103,21 @@ def test_a_validation_file_is_used_where_there_is_one(own, tmp_path):
 def test_public_data_sets_are_found_by_their_files(tmp_path):
     for name in SOURCES["ssc"].files.values():
         write(tmp_path / name)
-    data = SpikeData("ssc", data_dir=str(tmp_path))
+    data = SpikeData(partial(SSC, data_dir=str(tmp_path)))
     data.setup()
     assert data.selection == "validation file"
     assert data.num_test_samples == 6
 
 
 def test_predictions_follow_the_file(own):
-    data = SpikeData(**own, batch_size=4)
+    data = files(own, batch_size=4)
     assert [len(batch.labels) for batch in data.predict_dataloader()] == [4, 2]
     assert num_spikes_of(data.predict_dataloader()) == [0, 1, 2, 3, 4, 5]
 
 
 def test_batches_have_the_length_of_their_longest_sample_or_of_the_clip(own):
     def num_steps(**options):
-        loader = SpikeData(**own, batch_size=4, **options).test_dataloader()
+        loader = files(own, batch_size=4, **options).test_dataloader()
         return [len(batch.counts()) for batch in loader]
 
     assert num_steps() == [3, 5]
@@ -116,7 +127,7 @@ def test_batches_have_the_length_of_their_longest_sample_or_of_the_clip(own):
 
 def test_workers_give_the_same_batches(own):
     counts = [
-        [batch.counts() for batch in SpikeData(**own, batch_size=4, num_workers=workers).test_dataloader()]
+        [batch.counts() for batch in files(own, batch_size=4, num_workers=workers).test_dataloader()]
         for workers in (0, 1)
     ]
     assert all(torch.equal(alone, worked) for alone, worked in zip(*counts, strict=True))
@@ -143,10 +154,10 @@ class Listener(pl.LightningModule):
 
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_every_epoch_has_its_own_order_and_a_resumed_one_the_same(num_workers, own, tmp_path):
-    own |= {"validation": "paper", "batch_size": 4, "num_workers": num_workers}
+    options = {"validation": "paper", "batch_size": 4, "num_workers": num_workers}
 
     def heard(max_epochs, ckpt_path=None):
-        listener, data = Listener(), SpikeData(**own)
+        listener, data = Listener(), files(own, **options)
         quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
         trainer = pl.Trainer(
             accelerator="cpu",
@@ -170,21 +181,35 @@ def test_every_epoch_has_its_own_order_and_a_resumed_one_the_same(num_workers, o
     ("options", "sentence"),
     [
         ({"time_step_ms": 0}, "`--data.time_step_ms` must be above 0 ms, got 0."),
-        ({"channels_per_bin": 0}, "`--data.channels_per_bin` must be at least 1, got 0."),
-        ({"num_units": 70_000}, "`--data.num_units` must be from 1 to 65536, got 70000."),
         ({"clip_ms": 4}, "`--data.clip_ms` must be at least one time step (10 ms), got 4."),
         ({"padding": "fixed"}, "`--data.padding=fixed` needs `--data.clip_ms`, the length to pad to, in ms."),
         ({"val_fraction": 1}, "`--data.val_fraction` must be between 0 and 1, got 1."),
         ({"batch_size": 0}, "`--data.batch_size` must be at least 1, got 0."),
         ({"num_workers": -1}, "`--data.num_workers` must be at least 0, got -1."),
-        ({"dataset": "files"}, "your own files need `--data.train_file`; give the path of an HDF5 file."),
-        ({"train_file": "a.h5"}, "your own files need `--data.test_file`; give the path of an HDF5 file."),
-        ({"val_file": "a.h5"}, "your own files need `--data.train_file`; give the path of an HDF5 file."),
     ],
 )
 def test_wrong_options_are_refused(options, sentence):
     with pytest.raises(InputError, match="^" + re.escape(sentence) + "$"):
         SpikeData(**options)
+
+
+NO_TRAIN = "your own files need `--data.dataset.train_file`; give the path of an HDF5 file."
+NO_TEST = "your own files need `--data.dataset.test_file`; give the path of an HDF5 file."
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"channels_per_bin": 0}, "`--data.dataset.channels_per_bin` must be at least 1, got 0."),
+        ({"num_units": 70_000}, "`--data.dataset.num_units` must be from 1 to 65536, got 70000."),
+        ({}, NO_TRAIN),
+        ({"train_file": "a.h5"}, NO_TEST),
+        ({"val_file": "a.h5"}, NO_TRAIN),
+    ],
+)
+def test_wrong_options_of_ones_own_files_are_refused(options, sentence):
+    with pytest.raises(InputError, match="^" + re.escape(sentence) + "$"):
+        SpikeFiles(**options)
 
 
 def test_a_missing_public_file_comes_with_the_command_that_gets_it(tmp_path):
@@ -193,14 +218,14 @@ def test_a_missing_public_file_comes_with_the_command_that_gets_it(tmp_path):
     with pytest.raises(
         InputError, match="^" + re.escape(f"cannot find {path}; get it with: {command}") + "$"
     ):
-        locate("shd", "test", tmp_path)
+        SHD(data_dir=str(tmp_path)).path("test")
 
 
 def test_a_missing_file_of_ones_own_is_named_with_its_option(own, tmp_path):
     own["test_file"] = str(tmp_path / "none.h5")
-    sentence = f"cannot find {tmp_path / 'none.h5'}; check `--data.test_file`."
+    sentence = f"cannot find {tmp_path / 'none.h5'}; check `--data.dataset.test_file`."
     with pytest.raises(InputError, match="^" + re.escape(sentence) + "$"):
-        SpikeData(**own).setup()
+        files(own).setup()
 
 
 def test_speakers_must_be_known_to_be_held_out(own, tmp_path):
@@ -210,18 +235,89 @@ def test_speakers_must_be_known_to_be_held_out(own, tmp_path):
         " got none; give --data.validation=random."
     )
     with pytest.raises(InputError, match="^" + re.escape(sentence) + "$"):
-        SpikeData(**own).setup()
+        files(own).setup()
 
 
 def test_test_classes_must_be_those_of_training(own, tmp_path):
     own["test_file"] = write(tmp_path / "other.h5", keys=(b"yes", b"no"))
     sentence = "`extra/keys` must name the classes of the training file, no, yes, got yes, no."
     with pytest.raises(InputError, match=re.escape(f"{own['test_file']}: {sentence}")):
-        SpikeData(**own).setup()
+        files(own).setup()
 
 
 def test_test_labels_must_be_known_in_training(own, tmp_path):
     own["test_file"] = write(tmp_path / "more.h5", labels=(0, 2), speakers=None, keys=None)
     sentence = "`labels` must be below 2, the training file's classes, got 2."
     with pytest.raises(InputError, match=re.escape(f"{own['test_file']}: {sentence}")):
-        SpikeData(**own).setup()
+        files(own).setup()
+
+
+def test_the_interface_holds_all_that_a_network_needs_elsewhere(own):
+    data = files(own, clip_ms=200, channels_per_bin=7, binning="paper")
+    found = data.interface
+    assert (found.class_names, found.num_units, found.channels_per_bin) == (("no", "yes"), 700, 7)
+    assert (found.binning, found.clip_ms) == ("paper", 200)
+    assert found.dataset["class_path"].endswith(".SpikeFiles")
+    assert found.dataset["init_args"]["train_file"] == own["train_file"]
+    assert Interface.of(found.plain) == found
+    assert SpikeData(Patterns).interface.num_units is None
+
+
+@pytest.mark.parametrize("changes", [{"keys": (b"yes",)}, {"keys": None}])
+def test_a_single_class_is_refused_before_the_training(own, tmp_path, changes):
+    own["train_file"] = write(tmp_path / "one.h5", labels=(0, 0, 0), speakers=(1, 2, 3), **changes)
+    name = "yes" if changes["keys"] else "0"
+    sentence = (
+        f"{own['train_file']}: `labels` must be of two or more classes, got 1 ({name});"
+        " there is nothing to learn from one."
+    )
+    with pytest.raises(InputError, match="^" + re.escape(sentence) + "$"):
+        _ = files(own).num_classes
+
+
+class Waves(Dataset):
+    """A data set of somebody else: real values in memory."""
+
+    num_inputs = 3
+
+    def __init__(self, *, size=10, groups=False):
+        self.size, self.groups = size, groups
+
+    def open(self, split):
+        labels = np.arange(self.size) % 2
+        speakers = np.arange(self.size) // 2 if self.groups else None
+        values = np.random.default_rng(0).normal(size=(self.size, 20, 3))
+        return RealArrays(values=values, labels=labels, class_names=("flat", "steep"), speakers=speakers)
+
+
+def test_a_data_set_from_outside_is_one_class():
+    data = SpikeData(partial(Waves, size=20), batch_size=5, clip_ms=150)
+    data.prepare_data()
+    data.setup()
+    assert (data.num_inputs, data.class_names, data.hashes()) == (3, ("flat", "steep"), {})
+    assert data.selection == "random 10 % of train"
+    assert next(iter(data.train_dataloader())).counts().shape == (15, 5, 3)
+    assert data.interface.dataset["init_args"] == {"size": 20, "groups": False}
+    assert SpikeData(partial(Waves, groups=True)).selection.startswith("held-out speaker")
+    with pytest.raises(
+        InputError, match="which are no inputs for Waves; leave it out to predict the test set"
+    ):
+        SpikeData(Waves, predict_file="a.h5").predict_dataloader()
+
+
+def test_another_file_is_predicted_where_data_are_files_of_spikes(own, tmp_path):
+    path = write(tmp_path / "more.h5", labels=(-1, -1), speakers=None, keys=None)
+    assert labels_of(files(own, predict_file=path).predict_dataloader()) == [-1, -1]
+
+
+def test_fine_times_are_binned_where_they_are(own, tmp_path):
+    """float16 knows 33.3 s to 16 ms; float32 and float64 lose no step."""
+    for dtype in (np.float32, np.float64):
+        with h5py.File(tmp_path / "fine.h5", "w") as file:
+            for name, kind, row in (("times", dtype, [1.0, 33.333, 33.343]), ("units", np.uint16, [0, 1, 2])):
+                rows = file.create_dataset(f"spikes/{name}", (2,), h5py.vlen_dtype(kind))
+                rows[0], rows[1] = np.array(row, kind), np.zeros(0, kind)
+            file["labels"] = [0, 1]
+        own["test_file"] = str(tmp_path / "fine.h5")
+        (batch,) = files(own, channels_per_bin=1).test_dataloader()
+        assert batch.counts().nonzero()[:, [0, 2]].tolist() == [[0, 0], [3233, 1], [3234, 2]]

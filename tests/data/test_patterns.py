@@ -1,14 +1,12 @@
 import numpy as np
 import pytest
 
-from lit_delays.data.events import Binning, EventBatches
-from lit_delays.data.patterns import make_patterns, orders
-from lit_delays.data.spikes import steps_of
+from lit_delays.data.binning import Binning, steps_of
+from lit_delays.data.datasets.patterns import make_patterns, orders
 
 
 def counts_of(patterns):
-    binning = Binning("uniform", 10.0, num_inputs=20)
-    return EventBatches(patterns, np.arange(len(patterns)), binning)[np.arange(len(patterns))].counts()
+    return patterns.batch(np.arange(len(patterns)), Binning("uniform", 10.0, num_inputs=20)).counts()
 
 
 def test_every_channel_fires_once_and_never_with_another():

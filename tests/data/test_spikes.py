@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lit_delays.data.spikes import steps_of
+from lit_delays.data.binning import steps_of
 
 RULES = ("uniform", "paper")
 SHARED = Path(__file__).parents[2].parent / "shared"
@@ -83,3 +83,37 @@ def test_an_empty_sample_has_no_steps_and_a_single_spike_one(rule):
 
 def test_the_last_uniform_step_takes_the_spike_on_its_edge():
     assert steps_of(np.array([0.0, 0.0625, 0.125]), "uniform", 62.5).tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(steps=st.lists(st.integers(0, 1000), min_size=1, max_size=30), offset=st.integers(0, 6))
+def test_decimals_that_lie_on_edges_fall_where_they_should(dtype, steps, offset):
+    """What float16 rounds by up to 4 ms, and floating point by a little, is a whole number of steps."""
+    steps = np.sort(steps) - min(steps)
+    for step_us in (700, 1100, 10_000):
+        times = ((steps * step_us + offset * step_us) / 1e6).astype(dtype)
+        expected = np.minimum(steps, max(steps.max() - 1, 0))  # the last step takes its right edge
+        np.testing.assert_array_equal(steps_of(times, "uniform", step_us / 1000), expected)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(
+    trains=st.lists(st.lists(st.floats(0, 60, width=32), max_size=20), min_size=1, max_size=5),
+    step=st.sampled_from([0.7, 10.0]),
+)
+def test_fine_samples_in_one_go_are_binned_as_one_by_one(rule, dtype, trains, step):
+    trains = [np.sort(np.array(train, dtype)) for train in trains]
+    times, lengths = joined(trains)
+    alone = [steps_of(train, rule, step) for train in trains]
+    np.testing.assert_array_equal(steps_of(times, rule, step, lengths), np.concatenate(alone))
+
+
+@given(times=st.lists(st.integers(0, 3000), max_size=30), step=st.sampled_from([0.7, 1.1, 10.0]))
+def test_the_papers_rule_walks_over_whole_milliseconds_too(times, step):
+    times, index, left, walked = np.sort(times), -1, None, []
+    for time in times.tolist():
+        if left is None or time - left > step + 1e-9:
+            index, left = index + 1, time
+        walked.append(index)
+    assert steps_of(times / 1000, "paper", step).tolist() == walked

@@ -26,11 +26,12 @@ def write(path, time_dtype=np.float16, unit_dtype=np.uint16, **changes):
     return path
 
 
-def assert_is_the_file(arrays):
+def assert_is_the_file(arrays, time_dtype=np.float16):
     assert len(arrays) == 3
     for index in range(3):
         times, units = arrays.sample(index)
-        np.testing.assert_array_equal(times, np.float16(TIMES[index]))
+        assert times.dtype == time_dtype
+        np.testing.assert_array_equal(times, time_dtype(TIMES[index]))
         assert units.tolist() == list(UNITS[index])
     assert arrays.labels.tolist() == [1, 0, 1]
     assert arrays.speakers.tolist() == [3, 3, 4]

@@ -1,5 +1,6 @@
 import re
 from dataclasses import dataclass
+from functools import partial
 
 import lightning.pytorch as pl
 import pytest
@@ -8,11 +9,19 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lit_delays.errors import InputError
-from lit_delays.snn.network import DelaySNN, NetworkConfig
+from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.synapses import SynapticDelays
 from lit_delays.training.classifier import DelayClassifier
 from lit_delays.training.fine_tuning import start_from
 
-SPARSE = {"num_inputs": 6, "num_classes": 3, "hidden_size": 8, "max_delay_ms": 90, "fan_in": 3}
+SIZES = {"num_inputs": 6, "num_classes": 3, "hidden_sizes": [8, 8]}
+
+
+def config(**options):
+    """A sparse network; options are of the network or of its synapses."""
+    sizes = {name: options.pop(name) for name in SIZES if name in options}
+    synapses = {"max_delay_ms": 90.0, "fan_in": 3, **options}
+    return NetworkConfig(**{**SIZES, **sizes}, synapses=partial(SynapticDelays, **synapses))
 
 
 @dataclass
@@ -30,10 +39,10 @@ def batches(num_batches, seed):
     return DataLoader(made, batch_size=None)
 
 
-def trained(path, **network):
+def trained(path):
     """A network with delays between the steps and norms that have seen data, and its checkpoint."""
     torch.manual_seed(1)
-    model = DelayClassifier(NetworkConfig(**SPARSE | network))
+    model = DelayClassifier(config())
     trainer = quiet(path.parent, max_epochs=2)
     trainer.fit(model, batches(4, seed=2), batches(1, seed=3))
     trainer.save_checkpoint(path)
@@ -54,7 +63,7 @@ def quiet(folder, **options):
 
 def network(**options):
     torch.manual_seed(5)
-    return DelaySNN(NetworkConfig(**SPARSE | options))
+    return Network(config(**options))
 
 
 def evaluated(model, folder):
@@ -65,7 +74,7 @@ def evaluated(model, folder):
 @pytest.mark.parametrize("delays", ["fixed", "learned"])
 def test_before_training_it_answers_exactly_as_the_trained_network(delays, tmp_path):
     source = trained(tmp_path / "a.ckpt")
-    model = DelayClassifier(NetworkConfig(**SPARSE, delays=delays))
+    model = DelayClassifier(config(delays=delays))
     before = evaluated(model, tmp_path)
     start_from(model.network, tmp_path / "a.ckpt")
     assert evaluated(model, tmp_path) == evaluated(source, tmp_path) != before
@@ -75,12 +84,12 @@ def test_before_training_it_answers_exactly_as_the_trained_network(delays, tmp_p
 
 def test_fixed_delays_are_the_whole_steps_of_the_learned_ones_and_stay_so(tmp_path):
     source = trained(tmp_path / "a.ckpt")
-    layers = source.network.delay_layers()
+    layers = list(source.network.named_synapses().values())
     assert any(not torch.equal(layer.delay, layer.delay.round()) for layer in layers)
-    model = DelayClassifier(NetworkConfig(**SPARSE, delays="fixed"))
+    model = DelayClassifier(config(delays="fixed"))
     start_from(model.network, tmp_path / "a.ckpt")
     quiet(tmp_path, max_epochs=2).fit(model, batches(3, seed=4), batches(1, seed=3))
-    for before, after in zip(layers, model.network.delay_layers(), strict=True):
+    for before, after in zip(layers, model.network.named_synapses().values(), strict=True):
         assert torch.equal(after.delay, before.delay.detach().round())
         assert torch.equal(after.mask, before.mask)
         assert not torch.equal(after.weight, before.weight)
@@ -91,18 +100,24 @@ def test_training_sees_the_deployed_delays(tmp_path):
     trained(tmp_path / "a.ckpt")
     model = network(delays="fixed")
     start_from(model, tmp_path / "a.ckpt")
-    for layer in model.delay_layers():
+    for layer in model.named_synapses().values():
         torch.testing.assert_close(layer.train().dense_kernel(), layer.eval().dense_kernel())
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"hidden_size": 9}, "the shape of `blocks.0.delays.weight` is (8, 6, 1) there and (9, 6, 1) here"),
-        ({"num_classes": 4}, "the shape of `readout.weight` is (3, 8, 1) there and (4, 8, 1) here"),
-        ({"fan_in": None}, "the shape of `blocks.0.delays.mask` is (8, 6, 1) there and none here"),
-        ({"delays": "none"}, "the shape of `blocks.0.delays.delay` is (8, 6, 1) there and none here"),
-        ({"num_hidden_layers": 3}, "the shape of `blocks.2.delays.weight` is none there and (8, 8, 1) here"),
+        (
+            {"hidden_sizes": [9, 8]},
+            "the shape of `layers.0.synapses.weight` is (8, 6, 1) there and (9, 6, 1) here",
+        ),
+        ({"num_classes": 4}, "the shape of `readout.synapses.weight` is (3, 8, 1) there and (4, 8, 1) here"),
+        ({"fan_in": None}, "the shape of `layers.0.synapses.mask` is (8, 6, 1) there and none here"),
+        ({"delays": "none"}, "the shape of `layers.0.synapses.delay` is (8, 6, 1) there and none here"),
+        (
+            {"hidden_sizes": [8, 8, 8]},
+            "the shape of `layers.2.synapses.weight` is none there and (8, 8, 1) here",
+        ),
     ],
 )
 def test_a_network_of_other_sizes_is_refused_with_its_first_difference(options, sentence, tmp_path):
@@ -119,10 +134,10 @@ def test_a_network_of_other_sizes_is_refused_with_its_first_difference(options, 
 def test_delays_outside_the_window_are_refused(tmp_path):
     path = tmp_path / "a.ckpt"
     source = trained(path)
-    assert float(source.network.delay_layers()[0].delay.detach().max()) > 4
+    assert float(source.network.named_synapses()["hidden1"].delay.detach().max()) > 4
     sentence = f"{path}: delays must be from 0 to 40 ms, the window that `max_delay_ms` gives, got "
     with pytest.raises(InputError, match="^" + re.escape(sentence) + r"[\d.e-]+ to [\d.]+ ms\.$"):
-        start_from(network(max_delay_ms=50), path)
+        start_from(network(max_delay_ms=50.0), path)
 
 
 def test_what_is_no_checkpoint_of_ours_is_refused(tmp_path):

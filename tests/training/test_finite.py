@@ -1,13 +1,17 @@
+from functools import partial
+
 import pytest
 import torch
 
-from lit_delays.snn.network import DelaySNN, NetworkConfig
-from lit_delays.training.finite import first_not_finite, gradient_size
+from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.synapses import SynapticDelays
+from lit_delays.training.callbacks.finite_numbers import first_not_finite, gradient_size
 
 
 @pytest.fixture
 def network():
-    network = DelaySNN(NetworkConfig(num_inputs=5, num_classes=3, hidden_size=4, max_delay_ms=50))
+    short = partial(SynapticDelays, max_delay_ms=50.0)
+    network = Network(NetworkConfig(num_inputs=5, num_classes=3, hidden_sizes=[4, 4], synapses=short))
     network(torch.ones(6, 2, 5)).sum().backward()
     return network
 
@@ -18,17 +22,17 @@ def test_finite_numbers_have_a_size_and_no_culprit(network):
 
 
 def test_a_broken_parameter_is_named_even_where_spikes_hide_it(network):
-    network.blocks[1].delays.weight.data[0, 0] = torch.nan
-    assert first_not_finite(network, torch.ones(6, 2, 5)) == "the parameter `hidden2.delays.weight`"
+    network.layers[1].synapses.weight.data[0, 0] = torch.nan
+    assert first_not_finite(network, torch.ones(6, 2, 5)) == "the parameter `hidden2.synapses.weight`"
 
 
 def test_the_first_layer_whose_output_is_not_finite_is_named(network):
-    network.blocks[0].delays.weight.data.fill_(3e38)  # finite, but not their sums
-    assert first_not_finite(network, torch.ones(6, 2, 5)) == "the output of `hidden1.delays`"
+    network.layers[0].synapses.weight.data.fill_(3e38)  # finite, but not their sums
+    assert first_not_finite(network, torch.ones(6, 2, 5)) == "the output of `hidden1.synapses`"
 
 
 def test_a_gradient_is_named_by_the_layer_nearest_to_the_loss(network):
-    for layer in (network.blocks[0].norm, network.blocks[1].norm):
+    for layer in (network.layers[0].norm, network.layers[1].norm):
         layer.weight.grad[0] = torch.inf
     assert not gradient_size(network).isfinite()
     assert first_not_finite(network, torch.ones(6, 2, 5)) == "the gradient of `hidden2.norm.weight`"

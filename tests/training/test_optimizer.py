@@ -1,27 +1,66 @@
 import re
+from functools import partial
+from typing import ClassVar
 
 import pytest
 import torch
 
 from lit_delays.errors import InputError
-from lit_delays.snn.network import DelaySNN, NetworkConfig
+from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.neurons import LIF, PLIF
+from lit_delays.snn.synapses import SynapticDelays
 from lit_delays.training.optimizer import OptimizerConfig, make_optimizer, schedule_optimizer
 
-SMALL = {"num_inputs": 4, "num_classes": 3, "hidden_size": 5, "max_delay_ms": 50, "tau_mem_ms": 20}
+
+def network(neuron=LIF, delays="learned", **options):
+    return Network(
+        NetworkConfig(
+            num_inputs=4,
+            num_classes=3,
+            hidden_sizes=[5, 5],
+            synapses=partial(SynapticDelays, delays=delays, max_delay_ms=50.0),
+            neuron=partial(neuron, tau_mem_ms=20.0),
+            **options,
+        )
+    )
 
 
-@pytest.mark.parametrize("neuron", ["lif", "plif"])
+@pytest.mark.parametrize("neuron", [LIF, PLIF])
 @pytest.mark.parametrize("delays", ["learned", "fixed", "none"])
 def test_every_parameter_is_in_exactly_one_group(delays, neuron):
-    network = DelaySNN(NetworkConfig(delays=delays, neuron=neuron, **SMALL))
-    optimizer = make_optimizer(network, OptimizerConfig())
+    made = network(neuron, delays)
+    optimizer = make_optimizer(made, OptimizerConfig())
     grouped = [id(p) for group in optimizer.param_groups for p in group["params"]]
-    assert sorted(grouped) == sorted(id(p) for p in network.parameters())
+    assert sorted(grouped) == sorted(id(p) for p in made.parameters())
+
+
+class Adaptive(LIF):
+    parameter_groups: ClassVar = {"gain": "norms", "lag": "delays"}
+
+    def __init__(self, num_neurons, time_step_ms, *, tau_mem_ms=20.0):
+        super().__init__(num_neurons, time_step_ms, tau_mem_ms=tau_mem_ms)
+        self.gain, self.lag, self.rest = (torch.nn.Parameter(torch.ones(num_neurons)) for _ in range(3))
+
+
+def test_a_neuron_says_in_which_group_its_parameters_are():
+    made = network(Adaptive)
+    groups = {
+        group["name"]: group["params"] for group in make_optimizer(made, OptimizerConfig()).param_groups
+    }
+    for name, parameter in (("norms", "gain"), ("delays", "lag"), ("weights", "rest")):
+        own = getattr(made.layers[0].neuron, parameter)
+        assert [group for group, held in groups.items() if any(own is one for one in held)] == [name]
+
+
+def test_a_group_that_there_is_not_is_refused(monkeypatch):
+    monkeypatch.setattr(Adaptive, "parameter_groups", {"gain": "gains"})
+    sentence = "`Adaptive.parameter_groups` must name weights, norms or delays, got 'gains' for `gain`."
+    with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
+        make_optimizer(network(Adaptive), OptimizerConfig())
 
 
 def test_only_weights_decay():
-    network = DelaySNN(NetworkConfig(**SMALL))
-    optimizer = make_optimizer(network, OptimizerConfig(weight_decay=0.5))
+    optimizer = make_optimizer(network(), OptimizerConfig(weight_decay=0.5))
     assert {g["name"]: g["weight_decay"] for g in optimizer.param_groups} == {
         "weights": 0.5,
         "norms": 0.0,
@@ -31,13 +70,13 @@ def test_only_weights_decay():
 
 def test_one_adam_in_groups_equals_two_adams_bit_for_bit():
     torch.manual_seed(1)
-    ours, theirs = (DelaySNN(NetworkConfig(dropout=0, **SMALL)) for _ in range(2))
+    ours, theirs = (network(dropout=0) for _ in range(2))
     theirs.load_state_dict(ours.state_dict())
     config = OptimizerConfig(weight_decay=1e-2)
     one = make_optimizer(ours, config)
-    delays = [layer.delay for layer in theirs.delay_layers()]
+    delays = [synapses.delay for synapses in theirs.named_synapses().values()]
     rest = [p for p in theirs.parameters() if all(p is not d for d in delays)]
-    norms = [p for block in theirs.blocks for p in block.norm.parameters()]
+    norms = [p for layer in theirs.layers for p in layer.norm.parameters()]
     weights = [p for p in rest if all(p is not n for n in norms)]
     groups = [{"params": weights, "weight_decay": 1e-2}, {"params": norms, "weight_decay": 0}]
     two = [torch.optim.Adam(groups, lr=5e-3), torch.optim.Adam(delays, lr=0.1)]
@@ -45,21 +84,20 @@ def test_one_adam_in_groups_equals_two_adams_bit_for_bit():
         group["lr"] = 0.1 if group["name"] == "delays" else 5e-3
     for _ in range(5):
         x = torch.randint(0, 2, (9, 2, 4)).float()
-        for network, optimizers in ((ours, [one]), (theirs, two)):
+        for trained, optimizers in ((ours, [one]), (theirs, two)):
             for optimizer in optimizers:
                 optimizer.zero_grad()
-            network(x).square().sum().backward()
+            trained(x).square().sum().backward()
             for optimizer in optimizers:
                 optimizer.step()
-            network.constrain()
+            trained.constrain()
     for name, tensor in ours.state_dict().items():
         assert torch.equal(tensor, theirs.state_dict()[name]), name
 
 
 def test_norms_follow_the_weights_and_delays_their_own_way():
-    network = DelaySNN(NetworkConfig(**SMALL))
     config = OptimizerConfig()
-    optimizer = make_optimizer(network, config)
+    optimizer = make_optimizer(network(), config)
     schedule_optimizer(optimizer, config, epoch=75, num_epochs=150)
     groups = {group["name"]: group for group in optimizer.param_groups}
     assert groups["norms"]["lr"] == groups["weights"]["lr"] != groups["delays"]["lr"]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lit_delays.errors import InputError
-from lit_delays.training.reading import network_tensors, read_checkpoint
+from lit_delays.training.checkpoint_files import network_tensors, read_checkpoint
 
 WHOLE = {"state_dict": {"network.w": torch.arange(100), "loss.v": torch.ones(1)}, "epoch": 1}
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 from lightning.pytorch.loggers import WandbLogger
 
-from lit_delays.tracking import TellPreempted
-from lit_delays.training.stopping import Interrupted, StopSignals, stoppable
+from lit_delays.cli.tracking import TellPreempted
+from lit_delays.training.callbacks.stop_signals import Interrupted, StopSignals, stoppable
 
 
 @pytest.mark.parametrize(("number", "code"), [("SIGTERM", 143), ("SIGUSR1", 143), ("SIGINT", 130)])
@@ -24,7 +24,7 @@ def test_in_training_a_signal_is_noted_and_the_second_interrupt_stops_at_once(ca
         signals = StopSignals()
         signals.on_train_start(None, None)
         os.kill(os.getpid(), signal.SIGINT)
-        assert signals.heard == signal.SIGINT
+        assert signals.received == signal.SIGINT
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert "stopping after this batch; Ctrl-C once more stops at once" in capfd.readouterr().err

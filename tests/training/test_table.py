@@ -1,4 +1,4 @@
-from lit_delays.training.table import EpochTable, read_table
+from lit_delays.training.epoch_table import EpochTable, read_table
 
 
 def test_an_epoch_is_one_row(tmp_path):
@@ -30,6 +30,13 @@ def test_epochs_that_are_made_again_are_forgotten(tmp_path):
     table.drop_from(1)
     table.save()
     assert list(read_table(tmp_path / "metrics.csv")) == [0]
+
+
+def test_what_is_logged_without_an_epoch_is_not_in_the_table(tmp_path):
+    table = EpochTable(tmp_path)
+    table.log_metrics({"epoch": 0, "val/acc": 0.5})
+    table.log_metrics({"lr-Adam": 0.1}, step=3)
+    assert table.rows == {0: {"val/acc": 0.5}}
 
 
 def test_an_empty_table_leaves_no_file(tmp_path):

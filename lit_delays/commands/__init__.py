@@ -1,1 +1,0 @@
-"""Commands beside training: data in, finished networks out."""

@@ -1,0 +1,1 @@
+"""Data files: fetched, checked, packed once into a cache."""

@@ -1,0 +1,68 @@
+"""A deployed network in words and numbers: all but its synapses, the same in every format."""
+
+from importlib.metadata import version
+from typing import Any
+
+from lit_delays.components import path_of
+from lit_delays.deploy.deploy import whole
+from lit_delays.deploy.stream import extra_steps
+from lit_delays.errors import InputError
+from lit_delays.interface import Interface
+from lit_delays.snn.network import Network
+
+MODEL_TYPE, FORMAT = "lit_delays", 2
+
+
+def describe(network: Network) -> dict[str, Any]:
+    """Everything but the weights and delays, as plain values; ``layers`` repeats it for other programs."""
+    interface = network.interface or Interface(class_names=network.class_names)
+    return {
+        "model_type": MODEL_TYPE,
+        "format": FORMAT,
+        "lit_delays": version("lit_delays"),
+        "network": network.config.plain,
+        "interface": interface.plain,
+        "layers": _layers(network),
+    }
+
+
+def _layers(network: Network) -> list[dict[str, Any]]:
+    """Per layer: what a simulator must know besides the synapses.
+
+    ``shape`` is that of weights and delays, (neurons, inputs, synapses a pair). ``extra_steps`` is how many
+    steps after the end of a clip its neurons still act; later ones are silent.
+    """
+    synapses, lasts = whole(network), extra_steps(network)
+    return [
+        {
+            "name": name,
+            "shape": list(synapses[name].weight.shape),
+            "num_lags": synapses[name].num_lags,
+            "keep_length": synapses[name].keep_length,
+            "extra_steps": lasts[name],
+            "neuron": _neuron(network, index) | {"constants": layer.neuron.constants()},
+        }
+        for index, (name, layer) in enumerate(network.named_layers().items())
+    ]
+
+
+def _neuron(network: Network, index: int) -> dict[str, Any]:
+    """Class and arguments of a layer's neurons; those of the readout follow from the last hidden layer's."""
+    if index < len(network.layers):
+        plain: dict[str, Any] = network.config.of_layer(index, "neuron").plain
+        return plain
+    return {"class_path": path_of(type(network.readout.neuron))}
+
+
+def refuse_synaptic_filter(network: Network, form: str) -> None:
+    """See that no synaptic filter lies between the layers.
+
+    Raises:
+        InputError: If there is one.
+    """
+    tau_ms = network.config.synapse_tau_ms
+    if tau_ms is not None:
+        raise InputError(
+            f"--format {form} has no place for a synaptic filter, and this network has one (`synapse_tau_ms:"
+            f" {tau_ms:g}`); choose --format safetensors or torch."
+        )

@@ -1,0 +1,163 @@
+r"""A deployed network as a graph in the Neuromorphic Intermediate Representation (NIR), and a way to run it.
+
+NIR has one delay a channel, not one a synapse. So each layer becomes a branch for every distinct delay d,
+``Delay(d)`` then ``Linear`` with the weights of the synapses that have it, and all branches end in the same
+neurons, where NIR adds them. A delay of 0 needs no node. The bias sits in the first branch, an ``Affine``.
+Times are in seconds. Which node stands for a population, its neurons say themselves.
+
+Source:
+    Pedersen et al. (2024), https://arxiv.org/abs/2311.14641.
+"""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import nir
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lit_delays.deploy.deploy import deploy, whole
+from lit_delays.deploy.formats.description import describe, refuse_synaptic_filter
+from lit_delays.deploy.output_path import new_output
+from lit_delays.deploy.stream import extra_steps
+from lit_delays.errors import InputError
+from lit_delays.snn.network import Network
+from lit_delays.snn.neurons import LIF, LeakyIntegrator, Neuron
+from lit_delays.snn.operation import use
+from lit_delays.snn.synapses import WholeDelays
+
+Array = NDArray[Any]
+Nodes = dict[str, nir.NIRNode]
+
+
+def to_nir(network: Network) -> nir.NIRGraph:
+    """The graph; its metadata hold ``dt`` in s and, as JSON in ``about``, all that NIR has no place for.
+
+    Raises:
+        InputError: If NIR has no node for the neurons, or a synaptic filter lies between the layers.
+    """
+    refuse_synaptic_filter(network, "nir")
+    network = deploy(network).cpu()
+    dt = network.config.time_step_ms / 1000
+    nodes: Nodes = {"input": nir.Input(input_type={"input": np.array([network.config.num_inputs])})}
+    edges: list[tuple[str, str]] = []
+    before, lasts, synapses = "input", extra_steps(network), whole(network)
+    for name, layer in network.named_layers().items():
+        nodes[name] = _population(layer.neuron, dt, lasts[name])
+        for branch in _branches(name, synapses[name], dt):
+            nodes |= branch
+            path = [before, *branch, name]
+            edges += pairwise(path)
+        before = name
+    nodes["output"] = nir.Output(output_type={"output": np.array([network.config.num_classes])})
+    edges.append((before, "output"))
+    return nir.NIRGraph(nodes, edges, metadata={"dt": dt, "about": json.dumps(describe(network))})
+
+
+def _population(neuron: Neuron, dt: float, lasts: int) -> nir.NIRNode:
+    kind, parameters = neuron.nir(dt)
+    ones = np.ones(neuron.num_neurons)
+    arrays = {name: ones * np.asarray(value) for name, value in parameters.items()}
+    return getattr(nir, kind)(**arrays, metadata={"extra_steps": lasts})
+
+
+def _branches(name: str, synapses: WholeDelays, dt: float) -> list[Nodes]:
+    """A branch for every delay that a synapse has; at least one, for the bias."""
+    kernel, bias = synapses.dense_kernel().numpy(), synapses.bias.numpy()
+    branches: list[Nodes] = []
+    for delay in np.flatnonzero(kernel.any(axis=(1, 2))).tolist() or [0]:
+        nodes: Nodes = {}
+        if delay:
+            nodes[f"{name}_delay{delay}"] = nir.Delay(np.full(synapses.num_inputs, delay * dt))
+        is_first = not branches
+        weights = nir.Affine(kernel[delay], bias) if is_first else nir.Linear(kernel[delay])
+        branches.append(nodes | {f"{name}_weight{delay}": weights})
+    return branches
+
+
+def save(network: Network, path: Path) -> None:
+    """Write the graph as a ``.nir`` file.
+
+    Raises:
+        InputError: If the network does not fit, or the file exists or cannot be written.
+    """
+    graph = to_nir(network)
+    with new_output(path) as temporary:
+        nir.write(temporary, graph)
+
+
+def run(graph: nir.NIRGraph, counts: Array) -> dict[str, Array]:
+    """Run a graph that :func:`to_nir` made, or that was read back: the reference for other interpreters.
+
+    A node sees its inputs of the same time step: only ``Delay`` takes time. A population falls silent
+    ``extra_steps`` after the end of the clip, as the layers of the network do.
+
+    Args:
+        graph: The graph.
+        counts: Input, shape ``(T, I)``.
+
+    Returns:
+        Output of every population and of ``output``, each ``(T', N)``, T' being the steps of the readout.
+    """
+    dt = float(graph.metadata["dt"])
+    lasts = {
+        name: int(node.metadata["extra_steps"])
+        for name, node in graph.nodes.items()
+        if "extra_steps" in node.metadata
+    }
+    num_steps = len(counts) + max(lasts.values())
+    made: dict[str, Array] = {"input": np.pad(counts, ((0, num_steps - len(counts)), (0, 0)))}
+    while len(made) < len(graph.nodes):
+        for name, node in graph.nodes.items():
+            sources = [before for before, after in graph.edges if after == name]
+            if name not in made and all(source in made for source in sources):
+                made[name] = _output(node, np.sum([made[source] for source in sources], axis=0), dt)
+                if name in lasts:
+                    made[name][len(counts) + lasts[name] :] = 0
+    return {name: made[name] for name in [*lasts, "output"]}
+
+
+def _output(node: nir.NIRNode, x: Array, dt: float) -> Array:
+    """What a node makes of its input over time, both ``(T, N)``."""
+    match node:
+        case nir.Output():
+            return x
+        case nir.Linear():
+            return np.asarray(x @ node.weight.T)
+        case nir.Affine():
+            return np.asarray(x @ node.weight.T + node.bias)
+        case nir.Delay():
+            return _delayed(x, np.rint(node.delay / dt).astype(int))
+        case nir.LIF() | nir.LI():
+            return _membrane(node, x, dt)
+    raise InputError(
+        f"the reference knows no node `{type(node).__name__}`; run the graph with a simulator that does."
+    )
+
+
+def _delayed(x: Array, steps: Array) -> Array:
+    late = np.zeros_like(x)
+    for channel, delay in enumerate(steps):
+        late[delay:, channel] = x[: len(x) - delay, channel]
+    return late
+
+
+def _membrane(node: nir.LIF | nir.LI, x: Array, dt: float) -> Array:
+    r"""An Euler step of :math:`\tau \dot v = -v + R I` is ours, for a current of R I dt / tau."""
+    current, trace = torch.from_numpy(x * (node.r * dt / node.tau)), np.empty_like(x)
+    constants = np.stack([node.tau, getattr(node, "v_threshold", np.ones_like(node.tau))], axis=1)
+    for constant in np.unique(constants, axis=0):
+        alike = (constants == constant).all(axis=1)
+        neuron = _neuron(node, int(alike.sum()), dt, *constant.tolist())
+        with use(neuron="plain"):
+            trace[:, alike] = neuron(current[:, None, alike])[:, 0].numpy()
+    return trace
+
+
+def _neuron(node: nir.NIRNode, num_neurons: int, dt: float, tau: float, v_threshold: float) -> Neuron:
+    if isinstance(node, nir.LIF):
+        return LIF(num_neurons, 1000 * dt, tau_mem_ms=1000 * tau, v_threshold=v_threshold)
+    return LeakyIntegrator(num_neurons, 1000 * dt, tau_mem_ms=1000 * tau)

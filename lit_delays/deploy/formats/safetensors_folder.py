@@ -1,0 +1,219 @@
+"""A deployed network as a folder to publish: safetensors, config.json and a model card.
+
+The layout is that of Hugging Face's hub. The tensors are those of the network, by name:
+``layers.0.synapses.weight`` and ``layers.0.synapses.delay`` (int16, in time steps) of shape
+``(neurons, inputs, synapses)``, ``layers.0.synapses.bias`` of shape ``(neurons,)``, what the neurons have
+learned under ``layers.0.neuron``; the same of ``readout``. Reading runs no code but that of the classes of
+neurons and synapses, which must be known or allowed.
+"""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from lit_delays.deploy.deploy import check, deploy, whole
+from lit_delays.deploy.formats.description import FORMAT, MODEL_TYPE, describe
+from lit_delays.deploy.output_path import new_output
+from lit_delays.errors import InputError
+from lit_delays.interface import Interface
+from lit_delays.snn.network import Layer, Network, NetworkConfig
+from lit_delays.snn.neurons import Neuron, SynapticFilter
+from lit_delays.snn.synapses import WholeDelays
+from lit_delays.training.checkpoint_files import first_misfit
+
+TENSORS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+MOST_LAGS = 2**15  # that delays in int16 can reach over
+
+Tensors = dict[str, Tensor]
+
+
+def save(network: Network, folder: Path, facts: tuple[str, ...] = ()) -> None:
+    """Write a folder that :func:`load` reads.
+
+    Args:
+        network: What to write; one in training is deployed first.
+        folder: A new folder.
+        facts: Sentences for the model card, such as what accuracy it reached.
+
+    Raises:
+        InputError: If the folder exists or cannot be written.
+    """
+    network = deploy(network)
+    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    with new_output(folder) as temporary:
+        temporary.mkdir()
+        (temporary / TENSORS).write_bytes(to_bytes(tensors, metadata={"format": "pt"}))
+        (temporary / CONFIG).write_text(json.dumps(describe(network), indent=2) + "\n")
+        (temporary / CARD).write_text(_card(network, folder.resolve().name, facts))
+
+
+def load(folder: str | Path) -> Network:
+    """Read a network that ``export --format safetensors`` wrote.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        InputError: If it is not such a folder, not whole, or has parts that may not be imported.
+    """
+    folder = Path(folder)
+    about = _read_config(folder)
+    config = NetworkConfig.of(about.get("network", {}))
+    interface = Interface.of(about.get("interface"))
+    try:
+        tensors = load_file(folder / TENSORS)
+        synapses = _synapses(config, about.get("layers"), tensors)  # sees that sizes are those of the tensors
+        network = _network(config, interface, synapses)
+        _require_same(tensors, network.state_dict())
+    except (OSError, SafetensorError, _Damage) as error:
+        raise InputError(f"{folder} is not whole; export it anew. What is wrong: {error}") from error
+    network.load_state_dict(tensors, assign=True)
+    check(network)
+    return network.eval().requires_grad_(False)
+
+
+class _Damage(Exception):
+    """What is wrong with a folder."""
+
+
+def _require(holds: bool, rule: str) -> None:
+    if not holds:
+        raise _Damage(rule)
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / CONFIG).read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{folder} must be a folder that `export --format safetensors` wrote; {CONFIG}: {error}"
+        ) from error
+    if not isinstance(config, dict) or config.get("model_type") != MODEL_TYPE:
+        raise InputError(f"{folder / CONFIG} is not of a network of lit_delays.")
+    if config.get("format") != FORMAT:
+        raise InputError(
+            f"{folder} has format {config.get('format')}, this version of lit_delays reads {FORMAT};"
+            " install the version that wrote it."
+        )
+    return config
+
+
+def _synapses(config: NetworkConfig, about: Any, tensors: Tensors) -> list[WholeDelays]:
+    """Synapses of every layer, without memory for their numbers."""
+    sizes = [config.num_inputs, *config.hidden_sizes, config.num_classes]
+    names = [*(f"layers.{index}" for index in range(len(config.hidden_sizes))), "readout"]
+    _require(isinstance(about, list) and len(about) == len(names), f"{len(names)} `layers` must be described")
+    return [
+        _whole_delays(name, *pair, entry, tensors.get(f"{name}.synapses.weight"))
+        for name, pair, entry in zip(names, pairwise(sizes), about, strict=True)
+    ]
+
+
+def _whole_delays(
+    name: str, num_inputs: int, num_neurons: int, about: Any, weight: Tensor | None
+) -> WholeDelays:
+    _require(isinstance(about, dict), f"each of the `layers` must be a mapping, got {about!r:.80}")
+    shape, num_lags, keep_length = (about.get(key) for key in ("shape", "num_lags", "keep_length"))
+    found = [] if weight is None else list(weight.shape)
+    holds = len(found) == 3 and found == shape and found[:2] == [num_neurons, num_inputs] and found[2] >= 1
+    rule = f"({num_neurons}, {num_inputs}, 1 or more), as {CONFIG} says"
+    _require(holds, f"{name}.synapses.weight must have the shape {rule}, got {found} for {shape!r:.80}")
+    holds = type(num_lags) is int and 1 <= num_lags <= MOST_LAGS
+    _require(holds, f"`num_lags` of {name} must be in [1, {MOST_LAGS}], got {num_lags!r:.80}")
+    holds = type(keep_length) is bool
+    _require(holds, f"`keep_length` of {name} must be true or false, got {keep_length!r:.80}")
+    with torch.device("meta"):
+        return WholeDelays(num_inputs, num_neurons, found[2], num_lags=num_lags, keep_length=keep_length)
+
+
+def _network(config: NetworkConfig, interface: Interface, synapses: list[WholeDelays]) -> Network:
+    neurons = _neurons(config, [each.num_outputs for each in synapses])
+    layers = [Layer(each, nn.Identity(), neuron) for each, neuron in zip(synapses, neurons, strict=True)]
+    if config.synapse_tau_ms is not None:
+        for layer in layers[:-1]:
+            size = layer.neuron.num_neurons, config.time_step_ms
+            layer.synaptic_filter = SynapticFilter(*size, tau_ms=config.synapse_tau_ms)
+    return Network(config, interface, layers)
+
+
+def _neurons(config: NetworkConfig, sizes: list[int]) -> list[Neuron]:
+    try:
+        hidden = [
+            config.of_layer(index, "neuron")(num_neurons, config.time_step_ms)
+            for index, num_neurons in enumerate(sizes[:-1])
+        ]
+        return [*hidden, hidden[-1].readout(sizes[-1], config.decision == "spike_count")]
+    except TypeError as error:
+        raise _Damage(f"no neurons can be made of these arguments: {error}") from error
+
+
+def _require_same(tensors: Tensors, expected: Tensors) -> None:
+    """See that the file has the tensors that the network wants, and no others."""
+    misfit = first_misfit(expected, tensors)
+    _require(misfit is None, f"{misfit}")
+    kinds = {name: (tensors[name].dtype, tensor.dtype) for name, tensor in expected.items()}
+    numbers = {found for found, wanted in kinds.values() if wanted.is_floating_point}
+    for name, (found, wanted) in kinds.items():
+        holds = found == wanted or (found.is_floating_point and wanted.is_floating_point)
+        _require(holds, f"`{name}` must be of type {wanted}, got {found}")
+    _require(len(numbers) == 1, f"all numbers must have one precision, got {len(numbers)}")
+
+
+def _card(network: Network, name: str, facts: tuple[str, ...]) -> str:
+    config, interface = network.config, network.interface
+    rows = [_row(layer_name, synapses) for layer_name, synapses in whole(network).items()]
+    return CARD_TEXT.format(
+        name=name,
+        decision=config.decision,
+        time_step=config.time_step_ms,
+        inputs=config.num_inputs,
+        channels=1 if interface is None else interface.channels_per_bin,
+        classes=", ".join(network.class_names),
+        rows="\n".join(rows),
+        facts="\n".join(["", *facts, ""]) if facts else "",
+    )
+
+
+def _row(name: str, synapses: WholeDelays) -> str:
+    exists = synapses.weight != 0
+    longest = int(synapses.delay[exists].max()) if exists.any() else 0
+    size = f"{synapses.num_inputs} -> {synapses.num_outputs}"
+    return f"| {name} | {size} | {int(exists.sum()):,} | 0 to {longest} |"
+
+
+CARD_TEXT = """---
+library_name: lit_delays
+tags:
+- spiking-neural-network
+- synaptic-delays
+---
+
+# {name}
+
+A spiking network with a delay on every synapse (Hammouamri et al., 2023,
+https://arxiv.org/abs/2306.17670), as it ships: delays are whole time steps of
+{time_step:g} ms, batch norm is folded into the weights and a bias.
+{facts}
+| layer | size | synapses | delays (steps) |
+|---|---|---|---|
+{rows}
+
+- Input: spike counts of {inputs} channels per time step. A channel merges {channels} of a recording.
+- Answer: `{decision}` of the readout over time. Classes: {classes}.
+
+```python
+import lit_delays
+
+network = lit_delays.load("{name}")
+scores = network.scores(counts)  # counts (time, batch, channels) -> (batch, classes)
+```
+
+`config.json` lists every constant for other programs.
+"""

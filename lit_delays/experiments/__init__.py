@@ -1,1 +1,0 @@
-"""Runs seen from outside: results, tables, figures."""

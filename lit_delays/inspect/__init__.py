@@ -1,0 +1,1 @@
+"""What a network does and has learned: observations, tables and figures."""

@@ -1,0 +1,1 @@
+"""What runs came to: results, tables, intervals and the figure of an ablation."""

@@ -1,0 +1,86 @@
+"""What a run came to: one line to read, one file to collect."""
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lit_delays.atomic_files import write_atomic
+from lit_delays.training.runs import RESULT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """Accuracy of a run on its test set.
+
+    Args:
+        accuracy: Share of samples classified right, in [0, 1].
+        num_samples: Samples in the test set.
+        epoch: Epoch of the checkpoint, counted from 1.
+        num_epochs: Epochs of the run.
+        selection: How that epoch was chosen.
+        num_parameters: Learned numbers: weights, delays, norms.
+        minutes: Time that training took.
+        last_accuracy: Accuracy at the last epoch, which nothing chose: unbiased, and comparable with the
+            paper protocol's.
+        model: Name of the model, where an overlay under ``configs/models`` gave one.
+    """
+
+    accuracy: float
+    num_samples: int
+    epoch: int
+    num_epochs: int
+    selection: str
+    num_parameters: int
+    minutes: float | None = None
+    last_accuracy: float | None = None
+    model: str | None = None
+
+    def __str__(self) -> str:
+        low, high = interval(self.accuracy, self.num_samples)
+        return (
+            f"test accuracy {self.accuracy:.2%} (95 % interval {low:.1%} to {high:.1%}, {self.num_samples}"
+            f" samples), epoch {self.epoch} of {self.num_epochs}, chosen by {self.selection}"
+        )
+
+    def save(self, run_dir: Path) -> None:
+        """Write ``result.json``, the mark of a finished run, into its folder; whole, or not at all."""
+        write_atomic(run_dir / RESULT, json.dumps(asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def load(cls, run_dir: Path) -> "Result":
+        """Read ``result.json`` from the folder of a run."""
+        return cls(**json.loads((run_dir / RESULT).read_text()))
+
+
+def interval(accuracy: float, num_samples: int) -> tuple[float, float]:
+    """95 % confidence interval of an accuracy, both ends in [0, 1].
+
+    Args:
+        accuracy: Share of right answers, in [0, 1].
+        num_samples: Number of answers, at least 1.
+
+    Source:
+        Wilson (1927), the score interval: sound near 0 and 1, where the usual one leaves the range.
+
+    Example:
+        >>> low, high = interval(0.9384, 2264)
+        >>> round(low, 3), round(high, 3)
+        (0.928, 0.948)
+    """
+    z = 1.96
+    spread = z * math.sqrt(accuracy * (1 - accuracy) / num_samples + z**2 / (4 * num_samples**2))
+    centre, scale = accuracy + z**2 / (2 * num_samples), 1 + z**2 / num_samples
+    return max((centre - spread) / scale, 0.0), min((centre + spread) / scale, 1.0)
+
+
+def model_name(configs: Iterable[object]) -> str | None:
+    """Name of the model that these config files make: the stem of the overlay under ``configs/models``.
+
+    Example:
+        >>> model_name(["configs/shd.yaml", "configs/models/no_delays.yaml"])
+        'no_delays'
+    """
+    paths = [Path(str(config)) for config in configs]
+    return next((path.stem for path in reversed(paths) if "configs/models/" in path.as_posix()), None)

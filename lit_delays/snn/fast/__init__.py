@@ -1,0 +1,8 @@
+"""Fast forms of the operations of :mod:`lit_delays.snn`, which register themselves; nothing there needs them.
+
+Each is held equal to the plain form by a test; :func:`~lit_delays.snn.operation.use` chooses between them.
+"""
+
+from lit_delays.snn.fast import lif_scan, normed_lif, soft_kernel, spectral_sum, two_state_scan
+
+__all__ = ["lif_scan", "normed_lif", "soft_kernel", "spectral_sum", "two_state_scan"]

@@ -1,0 +1,67 @@
+r"""Leaky integrate-and-fire on a GPU: one kernel launch for all time steps, one more for the gradient.
+
+A step of a network is bound by launches there. Each program takes a block of neurons, keeps their voltage in
+registers and walks through time; the equations are those of :mod:`.lif_scan`, which calls this module for
+tensors on CUDA where Triton can be imported.
+Shape letters: T steps, B samples, N neurons; all tensors are contiguous ``(T, B, N)``.
+"""
+
+import torch
+import triton  # type: ignore[import-untyped,import-not-found,unused-ignore]
+import triton.language as tl  # type: ignore[import-untyped,import-not-found,unused-ignore]
+from torch import Tensor
+
+from lit_delays.snn.surrogates import Surrogate
+
+BLOCK = 256  # neurons of one program: few, so that a batch fills the whole card
+
+
+def lif_forward(current: Tensor, keep: float, v_threshold: float) -> tuple[Tensor, Tensor]:
+    """Spikes, and voltages before reset."""
+    current = current.contiguous()
+    spikes, v_mem = torch.empty_like(current), torch.empty_like(current)
+    size = current[0].numel()
+    _forward[(triton.cdiv(size, BLOCK),)](
+        current, spikes, v_mem, keep, v_threshold, len(current), size, BLOCK=BLOCK
+    )
+    return spikes, v_mem
+
+
+def lif_backward(
+    grad: Tensor, v_mem: Tensor, keep: float, v_threshold: float, surrogate: Surrogate
+) -> Tensor:
+    """Gradient of the currents from the gradient of the spikes."""
+    here = surrogate.derivative(v_mem - v_threshold).mul_(grad)
+    result, size = torch.empty_like(v_mem), v_mem[0].numel()
+    _backward[(triton.cdiv(size, BLOCK),)](
+        here, v_mem, result, keep, v_threshold, (len(v_mem) - 1) * size, size, BLOCK=BLOCK
+    )
+    return result
+
+
+@triton.jit  # type: ignore[misc,untyped-decorator,unused-ignore]
+def _forward(current, spikes, v_mem, keep, v_threshold, num_steps, size, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = at < size
+    rest = tl.zeros((BLOCK,), current.dtype.element_ty)
+    for _ in range(num_steps):
+        h = (rest * keep + tl.load(current + at, mask=inside, other=0.0)).to(rest.dtype)
+        fired = h >= v_threshold
+        tl.store(v_mem + at, h, mask=inside)
+        tl.store(spikes + at, fired.to(h.dtype), mask=inside)
+        rest = tl.where(fired, 0.0, h).to(h.dtype)
+        at += size
+
+
+@triton.jit  # type: ignore[misc,untyped-decorator,unused-ignore]
+def _backward(here, v_mem, result, keep, v_threshold, last, size, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = at < size
+    at += last
+    later = tl.zeros((BLOCK,), here.dtype.element_ty)
+    for _ in range(last // size + 1):
+        fired = tl.load(v_mem + at, mask=inside, other=0.0) >= v_threshold
+        through = tl.where(fired, 0.0, later * keep)
+        later = (tl.load(here + at, mask=inside, other=0.0) + through).to(later.dtype)
+        tl.store(result + at, later, mask=inside)
+        at -= size

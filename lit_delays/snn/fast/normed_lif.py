@@ -1,0 +1,135 @@
+r"""Batch norm, spiking neurons and dropout as one operation, which keeps nothing but its input.
+
+.. math:: z = \gamma\,\hat x + \beta, \qquad \hat x = \frac{x - \mu}{\sqrt{\mathrm{var} + \epsilon}}, \qquad
+          s = m \odot \mathrm{LIF}(z)
+
+Apart, the norm keeps its input for the backward pass and the neurons their voltage. Here the voltage is made
+again, which costs four operations a step where the sum of delayed inputs costs thousands. A batch norm's
+gradient is
+
+.. math:: \bar x = \frac{\gamma}{\sqrt{\mathrm{var} + \epsilon}}
+                   \Bigl(\bar z - \overline{\bar z} - \hat x\,\overline{\bar z\,\hat x}\Bigr),
+
+where long bars are means over time and batch. Shape letters: T steps, B samples, N neurons; (T, B, N).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from lit_delays.snn.fast.lif_scan import grad_leak, lif_backward
+from lit_delays.snn.fast.memory_pool import recycled_like
+from lit_delays.snn.fast.uncompiled import uncompiled
+from lit_delays.snn.network import Layer, layer_output
+from lit_delays.snn.neurons import LIF, PLIF
+from lit_delays.snn.surrogates import Surrogate
+
+
+def _can(layer: Layer, current: Tensor, mask: Tensor) -> bool:
+    """Whether it stands in for norm and neurons, both without hooks; a GPU has faster kernels of each."""
+    norm, neuron = layer.norm, layer.neuron
+    return (
+        type(norm) is nn.BatchNorm1d
+        and norm.training
+        and norm.affine
+        and norm.track_running_stats
+        and norm.momentum is not None  # else it averages over all batches
+        and type(neuron) in (LIF, PLIF)
+        and not (has_hooks(norm) or has_hooks(neuron))
+        and current.device.type == "cpu"
+        and current.dtype == norm.weight.dtype
+        and current[..., 0].numel() > 1  # one value has no variance: the norm says so itself
+    )
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Whether anybody waits for the call of a module."""
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    has_global = nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
+    return has_global or any(getattr(module, name) for name in hooks)
+
+
+@layer_output.register("fused", can=_can)
+@uncompiled
+def normed_lif_scan(layer: Layer, current: Tensor, mask: Tensor) -> Tensor:
+    """Spikes of ``neuron(norm(current)) * mask`` in training; updates the norm's running statistics."""
+    norm, neuron, current = layer.norm, layer.neuron, current.contiguous()
+    assert isinstance(norm, nn.BatchNorm1d)
+    assert isinstance(neuron, LIF)
+    assert norm.num_batches_tracked is not None
+    assert norm.momentum is not None
+    with torch.no_grad():
+        norm.num_batches_tracked += 1
+        mean, variance = torch.batch_norm_update_stats(
+            current.detach().flatten(0, 1), norm.running_mean, norm.running_var, norm.momentum
+        )
+    deviation = (variance + norm.eps).sqrt()
+    settings = mask, neuron.leak, neuron.v_threshold, neuron.surrogate
+    return _NormedLif.apply(current, norm.weight, norm.bias, mean, deviation, *settings)  # type: ignore
+
+
+class _NormedLif(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        current: Tensor,
+        gain: Tensor,
+        bias: Tensor,
+        mean: Tensor,
+        deviation: Tensor,
+        mask: Tensor,
+        leak: Tensor | float,
+        v_threshold: float,
+        surrogate: Surrogate,
+    ) -> Tensor:
+        scale = gain / deviation
+        shift = bias - mean * scale
+        ctx.save_for_backward(current, mean, deviation, scale, shift, mask)
+        ctx.constants = keep, *_ = 1 - float(leak), v_threshold, surrogate
+        heard, rest = recycled_like(current), torch.zeros_like(current[0])
+        for x, s in zip(current, heard, strict=True):
+            h = torch.addcmul(shift, x, scale).add_(rest, alpha=keep)
+            torch.ge(h, v_threshold, out=s)
+            rest = h.addcmul_(h, s, value=-1)
+            s *= mask[0]
+        return heard
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        current, mean, deviation, scale, shift, mask = ctx.saved_tensors
+        keep, v_threshold, surrogate = ctx.constants
+        v_mem = _voltage(current, scale, shift, keep, v_threshold)
+        learns_leak = ctx.needs_input_grad[6]
+        place = recycled_like(v_mem) if learns_leak else v_mem
+        grad = lif_backward(grad, v_mem, keep, v_threshold, surrogate, mask, out=place)
+        leak = grad_leak(grad, v_mem, v_threshold) if learns_leak else None
+        gain, bias = _norm_backward(grad, current, mean, deviation, scale)
+        return grad, gain, bias, None, None, None, leak, None, None
+
+
+def _voltage(current: Tensor, scale: Tensor, shift: Tensor, keep: float, v_threshold: float) -> Tensor:
+    """Voltage before reset, by the same operations as in the forward pass: not one bit may differ."""
+    v_mem, rest = recycled_like(current), torch.zeros_like(current[0])
+    for x, h in zip(current, v_mem, strict=True):
+        torch.addcmul(shift, x, scale, out=h).add_(rest, alpha=keep)
+        rest = torch.addcmul(h, h, (h >= v_threshold).to(h.dtype), value=-1)
+    return v_mem
+
+
+def _norm_backward(
+    grad: Tensor, current: Tensor, mean: Tensor, deviation: Tensor, scale: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Turn the gradient of z into that of the current, in place; gradients of gain and bias."""
+    total, product = torch.zeros_like(grad[0]), torch.zeros_like(grad[0])
+    for g, x in zip(grad, current, strict=True):
+        total += g
+        product.addcmul_(g, x - mean)
+    bias, gain = total.sum(dim=0), product.sum(dim=0) / deviation
+    along = -scale / deviation * gain / grad[..., 0].numel()
+    constant = -scale * bias / grad[..., 0].numel() - along * mean
+    for g, x in zip(grad, current, strict=True):
+        torch.addcmul(torch.addcmul(constant, x, along), g, scale, out=g)
+    return gain, bias

@@ -1,0 +1,1 @@
+"""What happens beside the gradient steps, one idea a file."""

@@ -1,0 +1,106 @@
+"""Parts that are chosen by class: from a name to a class and back, and what may be imported on the way."""
+
+import json
+import re
+import sys
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+
+from lit_delays import components
+from lit_delays.components import Factory, allow, plain, rebuild
+from lit_delays.errors import InputError
+from lit_delays.snn.neurons import LIF, PLIF, Neuron
+from lit_delays.snn.surrogates import ATan, FastSigmoid, Surrogate
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_allowed(monkeypatch):
+    monkeypatch.setattr(components, "_allowed", set())
+    monkeypatch.delenv("LIT_DELAYS_ALLOW_IMPORT", raising=False)
+
+
+def refused(sentence):
+    return pytest.raises(InputError, match=re.escape(sentence))
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [LIF, PLIF, partial(LIF, tau_mem_ms=33.0), partial(PLIF, surrogate=partial(FastSigmoid, slope=3.0))],
+)
+def test_a_part_comes_back_from_its_plain_values(choice):
+    made = Factory.of(choice)
+    assert rebuild(Neuron, json.loads(json.dumps(made.plain))) == made
+
+
+def test_plain_values_hold_every_option_also_the_defaults():
+    options = Factory.of(partial(LIF, tau_mem_ms=33.0)).plain["init_args"]
+    atan = {"class_path": "lit_delays.snn.surrogates.ATan", "init_args": {"slope": 5.0}}
+    assert options == {"tau_mem_ms": 33.0, "v_threshold": 1.0, "surrogate": atan}
+
+
+def test_short_names_stand_for_our_own_parts():
+    assert rebuild(Neuron, {"class_path": "PLIF"}).cls is PLIF
+    assert rebuild(Surrogate, {"class_path": "ATan", "init_args": {"slope": 2.0}})() == ATan(2.0)
+
+
+def test_a_class_that_is_defined_already_needs_no_import():
+    class Mine(LIF):
+        """Of a notebook, say."""
+
+    assert rebuild(Neuron, Factory.of(Mine).plain).cls is Mine
+    with refused("`Mine` is no Neuron of lit_delays and may not be imported"):
+        rebuild(Neuron, {"class_path": "Mine"})  # a short name could be anybody's
+
+
+@dataclass(frozen=True)
+class Pulse(Surrogate):
+    """Of this module."""
+
+    def derivative(self, excess):
+        return excess
+
+
+@pytest.mark.parametrize("how", ["allow", "variable"])
+def test_a_class_of_another_package_is_imported_only_where_that_is_allowed(how, tmp_path, monkeypatch):
+    package = f"strangers_{how}"
+    (tmp_path / f"{package}.py").write_text(
+        "from lit_delays.snn.neurons import LIF\nclass Strange(LIF):\n    '''Odd.'''\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    described = {"class_path": f"{package}.Strange", "init_args": {}}
+    with refused(f"`{package}.Strange` is no Neuron of lit_delays and may not be imported; give"):
+        rebuild(Neuron, described)
+    assert package not in sys.modules
+    if how == "allow":
+        allow(package)
+    else:
+        monkeypatch.setenv("LIT_DELAYS_ALLOW_IMPORT", f"other, {package}")
+    assert rebuild(Neuron, described).cls.__name__ == "Strange"
+
+
+@pytest.mark.parametrize(
+    ("described", "sentence"),
+    [
+        ("LIF", "a Neuron needs class_path and init_args, got 'LIF'."),
+        ({"init_args": {}}, "a Neuron needs class_path and init_args"),
+        ({"class_path": "os.system"}, "`os.system` is no Neuron of lit_delays and may not be imported"),
+        ({"class_path": "lit_delays.no.Such"}, "cannot import `lit_delays.no.Such`"),
+        ({"class_path": "lit_delays.time_grid.TimeGrid"}, "must be a subclass of Neuron."),
+        ({"class_path": "LIF", "init_args": {"tau": 3}}, "LIF takes no argument `tau`; it takes tau_mem_ms,"),
+        ({"class_path": "LIF", "init_args": [3]}, "LIF takes no argument `[3]`"),
+    ],
+)
+def test_what_describes_no_part_is_refused(described, sentence):
+    with refused(sentence):
+        rebuild(Neuron, described)
+
+
+def test_an_instance_is_no_part():
+    with refused("a part must be a class or functools.partial of one, got ATan(slope=5.0)."):
+        Factory.of(ATan())
+
+
+def test_values_that_are_plain_already_stay_as_they_are():
+    assert plain({"a": [1, None, "b"], "c": (True, 0.5)}) == {"a": [1, None, "b"], "c": [True, 0.5]}
