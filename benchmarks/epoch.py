@@ -1,7 +1,7 @@
 """A real epoch: how long it takes, and how much of it is waiting for data.
 
-    python benchmarks/epoch.py --config configs/spoken_digits.yaml --data.train_file digits_train.h5 \
-        --data.test_file digits_test.h5
+    python benchmarks/epoch.py --config configs/spoken_digits.yaml --data.dataset.train_file digits_train.h5 \
+        --data.dataset.test_file digits_test.h5
 """
 
 import sys

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lit_delays.cli.options import read
 from lit_delays.snn.network import Network, NetworkConfig
 from lit_delays.snn.readout import class_scores
 from lit_delays.snn.synapses.base import window
@@ -23,6 +22,8 @@ Step = Callable[[], float]
 
 def read_config(path: Path, **changes: Any) -> NetworkConfig:
     """The network of a config file, for the data set that it names; changes are options of the network."""
+    from lit_delays.cli.options import read  # which imports Lightning: not for --help
+
     words = [f"--model.network.{name}={value}" for name, value in changes.items()]
     options = read(["--config", str(path), *words])
     dataset = options["data"]["dataset"]["class_path"].rpartition(".")[2]

@@ -9,9 +9,10 @@ import functools
 import importlib
 import inspect
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_origin
 
 from lit_delays.errors import InputError
 
@@ -19,6 +20,7 @@ Part = TypeVar("Part")
 
 VARIABLE = "LIT_DELAYS_ALLOW_IMPORT"  # packages of other people that may be imported, with commas between
 OWN = "lit_delays"
+NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 _allowed: set[str] = set()
 
@@ -50,13 +52,15 @@ class Factory(Generic[Part]):
         """From a class, or a ``functools.partial`` of one: what Python and the command line hand over.
 
         Raises:
-            InputError: If it is neither.
+            InputError: If it is neither, or has options without a name.
         """
         if isinstance(choice, Factory):
             return choice
         given: dict[str, Any] = {}
         made: Any = choice
         while isinstance(made, functools.partial):
+            if isinstance(made.func, type) and made.args:
+                raise InputError(f"options of {made.func.__name__} need their names, got {made.args}.")
             given = {**made.keywords, **given}
             # the command line's own wraps the class in a function that makes it
             made = next((item for item in made.args if isinstance(item, type)), made.func)
@@ -106,12 +110,16 @@ def rebuild(base: type[Part], value: Any) -> Factory[Part]:
     if not isinstance(given, Mapping) or (unknown := set(map(str, given)) - known.keys()):
         wrong = min(unknown) if isinstance(given, Mapping) else str(given)[:80]
         raise InputError(f"{found.__name__} takes no argument `{wrong}`; it takes {', '.join(known)}.")
-    nested: dict[str, Any] = {
-        name: rebuild(kind, item)
-        for name, item in given.items()
-        if (kind := part_type(known[name])) is not None and isinstance(item, Mapping)
-    }
-    return Factory(found, {**_defaults(found), **given, **nested})
+    made = {name: _made(known[name].annotation, item) for name, item in given.items()}
+    return Factory(found, {**_defaults(found), **made})
+
+
+def _made(annotation: Any, value: Any) -> Any:
+    """What plain values stand for: a part, or a tuple, which JSON has as a list."""
+    kind = part_type(annotation)
+    if kind is not None and isinstance(value, Mapping):
+        return rebuild(kind, value)
+    return tuple(value) if get_origin(annotation) is tuple and isinstance(value, list) else value
 
 
 def find_class(base: type[Part], class_path: str) -> type[Part]:
@@ -120,9 +128,16 @@ def find_class(base: type[Part], class_path: str) -> type[Part]:
     Raises:
         InputError: If there is none, or it must not be imported.
     """
-    for known in subclasses(base):
-        if class_path in (path_of(known), known.__name__ if known.__module__.startswith(OWN) else None):
-            return known
+    known = [
+        cls
+        for cls in subclasses(base)
+        if class_path == path_of(cls) or (class_path == cls.__name__ and is_ours(cls))
+    ]
+    if known:  # more than one, if a notebook defined it again
+        current = [
+            cls for cls in known if getattr(sys.modules.get(cls.__module__), cls.__name__, None) is cls
+        ]
+        return (current or known)[-1]
     module, _, name = class_path.rpartition(".")
     if not is_allowed(module):
         raise InputError(
@@ -147,6 +162,11 @@ def is_allowed(module: str) -> bool:
     """Whether a module may be imported because a plain value names it."""
     named = {name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()}
     return any(module == name or module.startswith(f"{name}.") for name in {OWN, *named, *_allowed})
+
+
+def is_ours(cls: type) -> bool:
+    """Whether a class is of this package, so that its short name will do."""
+    return cls.__module__.partition(".")[0] == OWN
 
 
 def subclasses(base: type[Part]) -> Iterator[type[Part]]:
@@ -175,27 +195,39 @@ def part_type(annotation: Any) -> type | None:
     return None
 
 
-def parameters_of(cls: type) -> dict[str, Any]:
-    """Keyword-only arguments of a class by name, with their annotations."""
-    signature = inspect.signature(cls, eval_str=True)
-    return {
-        name: parameter.annotation
-        for name, parameter in signature.parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY or _is_sole(cls, parameter)
-    }
+def parameters_of(cls: type) -> dict[str, inspect.Parameter]:
+    """Arguments of a class that are options, by name: all but those that come with the call, in ``made_for``.
+
+    Where a class hands others on, by ``**kwargs``, those of its parent are options too.
+
+    Example:
+        >>> list(parameters_of(Factory))
+        ['cls', 'arguments']
+    """
+    found: dict[str, inspect.Parameter] = {}
+    for owner in cls.__mro__:
+        if "__init__" in vars(owner):
+            _, *parameters = _signature(owner).parameters.values()
+            kinds = [parameter.kind for parameter in parameters]
+            given = sum(kind <= inspect.Parameter.POSITIONAL_OR_KEYWORD for kind in kinds)
+            first = min(given, len(getattr(cls, "made_for", ())))
+            named = [item for item in parameters[first:] if item.kind in NAMED]
+            found |= {item.name: item for item in named if item.name not in found}
+            if inspect.Parameter.VAR_KEYWORD not in kinds:
+                break
+    return found
 
 
-def _is_sole(cls: type, parameter: inspect.Parameter) -> bool:
-    """Dataclasses such as surrogates take their fields by position too."""
-    return is_dataclass(cls) and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+def _signature(cls: type) -> inspect.Signature:
+    made: Any = vars(cls)["__init__"]
+    try:
+        return inspect.signature(made, eval_str=True)
+    except NameError:  # a type that is imported for type checkers alone
+        return inspect.signature(made)
 
 
 def _defaults(cls: type) -> dict[str, Any]:
-    try:
-        names, parameters = parameters_of(cls), inspect.signature(cls).parameters
-    except ValueError:  # a class of C
-        return {}
-    given = {name: parameters[name].default for name in names}
+    given = {name: parameter.default for name, parameter in parameters_of(cls).items()}
     return {name: _nested(value) for name, value in given.items() if value is not inspect.Parameter.empty}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from lit_delays.components import plain
 from lit_delays.errors import InputError
+from lit_delays.plain_text import printable
 
 BINNINGS = ("uniform", "paper")
 
@@ -43,6 +44,8 @@ class Interface:
         names, units, clip_ms = self.class_names, self.num_units, self.clip_ms
         is_named = isinstance(names, tuple) and names and all(isinstance(name, str) for name in names)
         self._require("class_names", bool(is_named), "be a list of one or more names")
+        is_shown = is_named and all(printable(name) == name for name in names)
+        self._require("class_names", bool(is_shown), "have no control characters")
         self._require("channels_per_bin", _is_size(self.channels_per_bin), "be at least 1")
         self._require("num_units", units is None or _is_size(units), "be at least 1, or null")
         self._require("binning", self.binning in BINNINGS, f"be {' or '.join(BINNINGS)}")

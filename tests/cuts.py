@@ -2,24 +2,58 @@
 
     python -m tests.cuts --cuts 25 --processes 1 2
 
-Every process is forked from this one, so that only the first pays for the imports. Of the result only times
-may differ.
+Every process is forked from this one, so that only the first pays for the imports. Cuts take turns with the
+sets of options below. Of the result only times may differ.
 """
 
 import argparse
 import json
+import math
 import os
 import random
+import shutil
 import signal
 import socket
 import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import lightning.pytorch as pl
 import torch
 
 ROOT = Path(__file__).parents[1]
+
+
+def _callbacks(name: str, **options: object) -> str:
+    return json.dumps([{"class_path": name, "init_args": options}])
+
+
+class Swing(pl.Callback):
+    """A callback of a user's: it changes every step by what it remembers, and logs it."""
+
+    def __init__(self, size: float = 0.5) -> None:
+        self.size, self.num_steps, self.mean = size, 0, torch.zeros(())
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer):  # type: ignore[no-untyped-def]
+        gradients = [parameter.grad for parameter in pl_module.parameters() if parameter.grad is not None]
+        self.mean = 0.9 * self.mean + 0.1 * torch.nn.utils.get_total_norm(gradients)
+        self.num_steps += 1
+        for gradient in gradients:
+            gradient.mul_(1 + self.size * math.sin(self.num_steps) * torch.tanh(self.mean))
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):  # type: ignore[no-untyped-def]
+        for name in ("mean", "max", "min", "sum"):
+            logged = {"on_step": False, "on_epoch": True, "batch_size": 7 + batch_idx}
+            pl_module.log(f"swing/{name}", self.mean, reduce_fx=name, **logged)
+
+    def state_dict(self) -> dict[str, object]:
+        return {"num_steps": self.num_steps, "mean": self.mean}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.num_steps, self.mean = state_dict["num_steps"], state_dict["mean"]
+
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGKILL)
 EXIT_CODES = {signal.SIGTERM: 143, signal.SIGUSR1: 143, signal.SIGINT: 130}
@@ -36,6 +70,35 @@ OPTIONS = {
     "trainer.accelerator": "cpu",
     "name": "run",
 }
+SETS: dict[str, dict[str, object]] = {  # options beside those
+    "plain": {},
+    "early": {
+        "trainer.max_epochs": 8,
+        "trainer.callbacks": _callbacks(
+            "lightning.pytorch.callbacks.EarlyStopping", monitor="val/loss", min_delta=10, patience=2
+        ),
+    },
+    "limits": {
+        "trainer.limit_train_batches": 0.2,
+        "trainer.limit_val_batches": 2,
+        "trainer.limit_test_batches": 0.5,
+        "trainer.val_check_interval": 0.5,
+        "trainer.accumulate_grad_batches": 2,
+    },
+    "overfit": {"trainer.overfit_batches": 4, "trainer.check_val_every_n_epoch": 2},
+    "average": {
+        "trainer.callbacks": _callbacks(
+            "lightning.pytorch.callbacks.StochasticWeightAveraging", swa_lrs=0.01, swa_epoch_start=2
+        )
+    },
+    "callback": {"allow-import": "tests", "trainer.callbacks": _callbacks("tests.cuts.Swing")},
+    "accumulate": {
+        "trainer.callbacks": _callbacks(
+            "lightning.pytorch.callbacks.GradientAccumulationScheduler", scheduling={0: 1, 1: 2, 3: 3}
+        )
+    },
+}
+LONGEST_ANSWER_S = 30.0
 TIMES = ("minutes", "seconds")
 
 
@@ -154,17 +217,20 @@ def _portable(state: object, run: Path) -> object:
 
 
 def cut_and_compare(
-    folder: Path, uncut: Path, number: int, seconds: float, num_processes: int
+    folder: Path, uncut: Path, number: int, seconds: float, num_processes: int, **options: object
 ) -> tuple[list[str], str]:
     """Cut a run off by a signal after some seconds, let it go on to its end: differences, and the story."""
-    attempt = Attempt(folder, num_processes)
+    attempt = Attempt(folder, num_processes, **options)
     time.sleep(seconds)
     attempt.send(number)
+    sent = time.monotonic()
     codes = attempt.wait()
+    waited = time.monotonic() - sent
     last = folder / "run/checkpoints/last.ckpt"
-    story = f"exit {codes}, kept {_place(last)}"
+    story = f"exit {codes} after {waited:.1f} s, kept {_place(last)}"
     found = [] if all(code in allowed(number) for code in codes) else [f"exit codes {codes}"]
-    final = Attempt(folder, num_processes).wait()
+    found += [f"answered after {waited:.0f} s"] if waited > LONGEST_ANSWER_S else []
+    final = Attempt(folder, num_processes, **options).wait()
     if any(final):
         return [*found, f"the second start ended with {final}"], story
     return found + compare(uncut, folder / "run"), story
@@ -172,7 +238,7 @@ def cut_and_compare(
 
 def allowed(number: int) -> tuple[int, ...]:
     """Exit codes of a run that this signal reached: caught, before anything listened, or after the end."""
-    return (EXIT_CODES.get(number, -number), -number, 0, *((130, 1) if number == signal.SIGINT else ()))
+    return (EXIT_CODES.get(number, -number), -number, 0)
 
 
 def _place(last: Path) -> str:
@@ -188,24 +254,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--cuts", type=int, default=25)
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), metavar="SET")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     prepare()
     chance, identical = random.Random(args.seed), 0
     with TemporaryDirectory() as temporary:
+        kinds = [(name, count) for name in args.sets for count in args.processes]
         uncut, lasted = {}, {}
-        for count in args.processes:
-            start = time.monotonic()
-            assert Attempt(Path(temporary, f"uncut{count}"), count).wait() == [0] * count
-            uncut[count], lasted[count] = Path(temporary, f"uncut{count}/run"), time.monotonic() - start
-            print(f"uncut, {count} process(es): {lasted[count]:.1f} s", flush=True)
+        for name, count in kinds:
+            start, root = time.monotonic(), Path(temporary, f"uncut-{name}-{count}")
+            assert Attempt(root, count, **SETS[name]).wait() == [0] * count, (root / "output.log").read_text()
+            uncut[name, count], lasted[name, count] = root / "run", time.monotonic() - start
+            print(f"uncut, {name}, {count} process(es): {lasted[name, count]:.1f} s", flush=True)
         for cut in range(args.cuts):
-            count, number = args.processes[cut % len(args.processes)], chance.choice(SIGNALS)
-            seconds = chance.uniform(0, lasted[count])
+            (name, count), number = kinds[cut % len(kinds)], chance.choice(SIGNALS)
+            seconds = chance.uniform(0, lasted[name, count])
             folder = Path(temporary, f"cut{cut}")
-            found, story = cut_and_compare(folder, uncut[count], number, seconds, count)
+            found, story = cut_and_compare(folder, uncut[name, count], number, seconds, count, **SETS[name])
+            if not found:
+                shutil.rmtree(folder)
             identical += not found
-            what = f"{count} process(es), {signal.Signals(number).name} after {seconds:4.1f} s"
+            what = f"{name}, {count} process(es), {signal.Signals(number).name} after {seconds:4.1f} s"
             print(f"{cut:3} {what}: {story}: {found or 'identical'}", flush=True)
     print(f"{identical} of {args.cuts} identical")
     sys.exit(identical < args.cuts)

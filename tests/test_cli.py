@@ -7,6 +7,9 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from importlib.util import find_spec
+from inspect import isabstract
 from pathlib import Path
 
 import h5py
@@ -17,7 +20,16 @@ import wandb
 import yaml
 
 from lit_delays.cli.main import COMMANDS, main
-from lit_delays.cli.options import read
+from lit_delays.cli.option_checks import metric_names
+from lit_delays.cli.options import fit_parser, read
+from lit_delays.components import parameters_of, part_type, subclasses
+from lit_delays.data.datasets import Dataset
+from lit_delays.errors import InputError
+from lit_delays.snn.kernels import Kernel
+from lit_delays.snn.neurons import Neuron
+from lit_delays.snn.surrogates import Surrogate
+from lit_delays.snn.synapses import Synapses
+from lit_delays.training.loading import load_network
 
 from .conftest import ROOT
 
@@ -104,6 +116,7 @@ def test_fit_leaves_everything_of_a_run_in_its_folder(trained, capsys):
     assert left == {
         "config.yaml",
         "provenance.json",
+        "SHA256SUMS",
         "metrics.csv",
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
@@ -337,6 +350,125 @@ def test_help_answers_faster_than_lightning_is_imported():
 def test_a_mistake_is_one_line_and_leaves_nothing(options, sentence, capsys, tmp_path):
     assert sentence in mistake(capsys, "fit", *QUICK, *TINY, *options)
     assert not (tmp_path / "runs").exists()
+
+
+MISTAKES = {
+    "no such device": (["--trainer.accelerator=tpu"], "these options make no run: "),
+    "an unknown accelerator": (
+        ["--trainer.accelerator=quantum"],
+        "these options make no run: You selected an invalid accelerator name: `accelerator='quantum'`.",
+    ),
+    "an unknown strategy": (
+        ["--trainer.strategy=dpp"],
+        "these options make no run: You selected an invalid strategy name: `strategy='dpp'`.",
+    ),
+    "a strategy for GPUs": (["--trainer.strategy=fsdp"], "The strategy `fsdp` requires a GPU accelerator"),
+    "an unknown profiler": (["--trainer.profiler=fast"], "it can only be one of ['simple', 'advanced', 'pyt"),
+    "no devices": (["--trainer.devices=0"], "`--trainer.devices` must be at least 1, or auto, got 0."),
+    "negative devices": (["--trainer.devices=-3"], "`--trainer.devices` must be from -1 to 10,000, got -3."),
+    "a list of no devices": (["--trainer.devices=[]"], "`Trainer(devices=[])` value is not a valid input"),
+    "no nodes": (["--trainer.num_nodes=0"], "`--trainer.num_nodes` must be from 1 to 100,000, got 0."),
+    "a metric that nothing logs": (
+        ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val_loss"],
+        "`monitor` of EarlyStopping must be one of val/acc, val/loss, train/acc, train/loss, lr/weights, ",
+    ),
+    "a checkpoint of a metric that nothing logs": (
+        ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.monitor=val/accuracy"],
+        "delay_change/readout, got 'val/accuracy'.",
+    ),
+    "a callback that cannot work": (
+        ["--trainer.callbacks+=LearningRateFinder"],
+        "`LearningRateFinder` cannot set the rates, which follow --model.optimizer; leave it out, or",
+    ),
+    "a logger without its package": (
+        ["--trainer.logger={class_path: TensorBoardLogger, init_args: {save_dir: .}}"],
+        "these options make no run: Neither `tensorboard` nor `tensorboardX` is available.",
+    ),
+    "a mode that is none": (
+        ["--trainer.callbacks={class_path: EarlyStopping, init_args: {monitor: val/acc, mode: up}}"],
+        "these options make no run: `mode` can be min, max, got up",
+    ),
+    "a time that is none": (
+        ["--trainer.callbacks={class_path: Timer, init_args: {duration: abc}}"],
+        "these options make no run: `Timer(duration='abc')` is not a valid duration.",
+    ),
+    "another writer of checkpoints": (
+        ["--trainer.plugins=AsyncCheckpointIO"],
+        "`--trainer.plugins` must have no CheckpointIO: checkpoints are written as a whole.",
+    ),
+    "a million processes": (
+        ["--data.num_workers=100000"],
+        "`--data.num_workers` must be at most 256, got 100000.",
+    ),
+    "a negative seed": (
+        ["--seed_everything=-1"],
+        "`--seed_everything` must be from 0 to 4,294,967,295, got -1",
+    ),
+    "no validation": (
+        ["--trainer.val_check_interval=0"],
+        "`--trainer.val_check_interval` must be from 1e-06",
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "sentence"), MISTAKES.values(), ids=MISTAKES)
+def test_a_plain_mistake_is_one_line_before_training(options, sentence, capsys, tmp_path):
+    if "TensorBoardLogger" in options[0] and find_spec("tensorboard"):
+        pytest.skip("tensorboard is here")
+    assert sentence in mistake(capsys, "fit", *QUICK, *TINY, *options)
+    assert not (tmp_path / "runs").exists()
+
+
+def numeric_options():
+    """Every option that takes a number, those of every class of a part among them, and its type."""
+    for action in fit_parser()._actions:
+        if not action.dest.startswith(("model.network.num_", "model.network.time_step_ms")):  # the data's
+            yield [], action.dest, getattr(action, "_typehint", None) or action.type
+    for part, base in PARTS.items():
+        for cls in subclasses(base):
+            if cls.__module__.startswith("lit_delays.") and not isabstract(cls):
+                words = [f"--{part}={cls.__name__}"]
+                yield from ((words, f"{part}.{name}", kind) for name, kind in parameters_of(cls).items())
+
+
+PARTS = {
+    "data.dataset": Dataset,
+    "model.network.neuron": Neuron,
+    "model.network.neuron.surrogate": Surrogate,
+    "model.network.synapses": Synapses,
+    "model.network.synapses.kernel": Kernel,
+}
+NUMBER = re.compile(r"(?<![\w.])(int|float)\b(?!.*lightning)|<class '(int|float)'>")
+
+
+@pytest.mark.parametrize(
+    "value", [".inf", "-.inf", ".nan", "1e300", "1000000000000", "-1000000000000", "inf"]
+)
+def test_every_numeric_option_has_a_range(value):
+    options = [one for one in numeric_options() if NUMBER.search(str(one[2])) and part_type(one[2]) is None]
+    assert len(options) > 60
+    taken = []
+    for words, option, kind in options:
+        shown = f"[{value}]" if str(kind).startswith("list") else value
+        shown = f"[1, {value}]" if str(kind).startswith("tuple[float") else shown
+        with suppress(InputError):
+            read([*words, f"--{option}={shown}"])
+            taken.append(option)
+    assert taken == []
+
+
+def test_the_metrics_that_may_be_watched_are_those_of_the_table(trained):
+    network = load_network(trained / "checkpoints/best.ckpt").network
+    assert set(metric_names(network)) == set(table(trained / "metrics.csv")[0]) - {"epoch"}
+
+
+@pytest.mark.parametrize("command", ["report", "inspect", "sweep"])
+def test_help_needs_no_torch(command):
+    code = (
+        "import sys; from lit_delays.cli.main import main\ntry: main(sys.argv[1:])\nexcept SystemExit: pass\n"
+    )
+    code += "assert not {'torch', 'lightning', 'matplotlib'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code, command, "--help"], check=True, capture_output=True, cwd=ROOT)
 
 
 def test_a_typo_in_a_file_names_the_option(capsys, tmp_path):

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from lit_delays import components
-from lit_delays.components import Factory, allow, plain, rebuild
+from lit_delays.components import Factory, allow, parameters_of, plain, rebuild
 from lit_delays.errors import InputError
 from lit_delays.snn.neurons import LIF, PLIF, Neuron
 from lit_delays.snn.surrogates import ATan, FastSigmoid, Surrogate
@@ -104,3 +104,100 @@ def test_an_instance_is_no_part():
 
 def test_values_that_are_plain_already_stay_as_they_are():
     assert plain({"a": [1, None, "b"], "c": (True, 0.5)}) == {"a": [1, None, "b"], "c": [True, 0.5]}
+
+
+class Plain(Neuron):
+    """Options without a star before them."""
+
+    def __init__(self, num_neurons: int, time_step_ms: float, gain: float, bounds: tuple[int, ...] = (1, 2)):
+        super().__init__(num_neurons, time_step_ms)
+        self.gain, self.bounds = gain, bounds
+
+    def step(self, current, state):
+        return self.gain * current, state
+
+
+class HandsOn(PLIF):
+    """Hands most of its options on to its parent."""
+
+    def __init__(self, *args, noise: float = 0.5, **options):
+        super().__init__(*args, **options)
+        self.noise = noise
+
+
+class Ramp(Surrogate):
+    """With an option in plain Python."""
+
+    def __init__(self, height: float = 2.0):
+        self.height = height
+
+    def derivative(self, excess):
+        return self.height * excess
+
+
+@pytest.mark.parametrize(
+    ("base", "choice", "options"),
+    [
+        (Neuron, partial(Plain, gain=2.0), ["gain", "bounds"]),
+        (Neuron, partial(HandsOn, tau_mem_ms=33.0), ["noise", "tau_mem_ms", "v_threshold", "surrogate"]),
+        (Surrogate, partial(Ramp, height=3.0), ["height"]),
+    ],
+)
+def test_options_in_any_style_of_python_are_kept(base, choice, options):
+    made = Factory.of(choice)
+    assert list(parameters_of(made.cls)) == options
+    assert made.plain["init_args"].keys() == set(options)
+    back = rebuild(base, json.loads(json.dumps(made.plain)))
+    assert back == made
+    part, again = (one(*(2, 10.0)[: 2 * (base is Neuron)]) for one in (made, back))
+    names = set(vars(part)) & {"gain", "bounds", "noise", "tau_mem_ms", "height"}
+    assert names
+    assert all(getattr(part, name) == getattr(again, name) for name in names)
+
+
+def test_types_that_only_a_type_checker_imports_do_no_harm(tmp_path, monkeypatch):
+    (tmp_path / "for_checkers.py").write_text(
+        "from __future__ import annotations\nfrom lit_delays.snn.neurons import LIF\n"
+        "class Mine(LIF):\n    def __init__(self, num_neurons: A, time_step_ms: B, *, gain: C = 1.0):\n"
+        "        super().__init__(num_neurons, time_step_ms)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    allow("for_checkers")
+    described = {"class_path": "for_checkers.Mine", "init_args": {"gain": 2.0}}
+    assert rebuild(Neuron, described).plain == described
+
+
+def test_of_two_classes_of_one_name_the_newer_one_counts():
+    def define(gain):
+        class Mine(LIF):
+            """Defined by a cell of a notebook that runs twice."""
+
+        Mine.gain = gain
+        return Mine
+
+    _, newer = kept = define(1), define(2)
+    assert rebuild(Neuron, Factory.of(newer).plain).cls is newer is kept[1]
+
+
+def test_a_class_that_took_the_name_of_another_one_counts(monkeypatch):
+    cell = "class Again({}):\n    def step(self, current, state):\n        return current, state\n"
+    names = {"Neuron": Neuron, "LIF": LIF, "__name__": "notebook"}
+    monkeypatch.setitem(sys.modules, "notebook", module := type(sys)("notebook"))
+    for parent in ("Neuron", "LIF", "Neuron"):
+        exec(cell.format(parent), names)
+        module.Again = names["Again"]
+        assert rebuild(Neuron, {"class_path": "notebook.Again"}).cls is module.Again
+
+
+def test_options_without_a_name_are_refused():
+    with refused("options of Ramp need their names, got (3.0,)."):
+        Factory.of(partial(Ramp, 3.0))
+
+
+def test_short_names_are_for_parts_of_this_package_alone():
+    class Other(LIF):
+        """Of a package whose name begins like ours."""
+
+    Other.__module__ = "lit_delays_extra.neurons"
+    with refused("`Other` is no Neuron of lit_delays"):
+        rebuild(Neuron, {"class_path": "Other"})

@@ -2,8 +2,11 @@
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 
 import h5py
 import numpy as np
@@ -133,6 +136,38 @@ def test_synchronised_batch_norm_without_gpus_is_refused_in_one_line(tmp_path, m
     assert stopped.value.code == 2
     assert "`--trainer.sync_batchnorm` needs GPUs" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_process_whose_others_never_come_answers_a_signal(number, code, tmp_path):
+    options = [
+        "--data.dataset=Patterns",
+        "--trainer.accelerator=cpu",
+        f"--trainer.default_root_dir={tmp_path}",
+    ]
+    ranks = {
+        "LOCAL_RANK": "0",
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+    }
+    command = [sys.executable, "-m", "lit_delays", "fit", *options, *TWO]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **ranks}
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    while "batch: " not in process.stdout.readline():  # what is said before they meet
+        assert process.poll() is None
+    time.sleep(1)
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode == code
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def test_predict_asks_for_one_device(trained, capsys):

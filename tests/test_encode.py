@@ -1,7 +1,11 @@
 """Recordings to spikes on the command line, and what it says to bad ones."""
 
 import csv
+import os
+import re
+import struct
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -12,7 +16,9 @@ from lit_delays.audio.cochlea import transfer_function
 from lit_delays.audio.recordings import read_recording
 from lit_delays.cli import encode as encoding
 from lit_delays.cli.main import main
+from lit_delays.data.storage import array_file
 from lit_delays.data.storage.spike_files import open_spikes
+from lit_delays.errors import InputError
 
 from .test_cli import TINY, files, mistake
 
@@ -137,9 +143,191 @@ NAN[7] = np.nan
     ],
 )
 def test_a_bad_recording_is_one_line_and_leaves_no_file(samples, sentence, tmp_path, capsys):
-    good, bad = record(tmp_path / "good.wav"), record(tmp_path / "bad.wav", samples, subtype="FLOAT")
-    assert mistake(capsys, "encode", good, bad, "-o", "out.h5") == f"{bad} {sentence}"
+    bad = record(tmp_path / "bad.wav", samples, subtype="FLOAT")
+    assert mistake(capsys, "encode", bad, "-o", "out.h5") == f"{bad} {sentence}"
     assert not (tmp_path / "out.h5").exists()
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_bad_recording_among_good_ones_is_named_and_the_others_are_written(jobs, tmp_path, capsys):
+    record(tmp_path / "in/no/0aa_nohash_0.wav", np.zeros(4800))
+    record(tmp_path / "in/yes/0aa_nohash_0.wav")
+    (tmp_path / "in/yes/0bb_nohash_0.wav").write_text("la la la")
+    record(tmp_path / "in/yes/0cc_nohash_0.wav", glide(index=1))
+    command = ["encode", "in", "-o", "out.h5", "--jobs", jobs]
+    with pytest.raises(SystemExit) as stopped:
+        main(command)
+    assert stopped.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "left out: in/no/0aa_nohash_0.wav must hold sound, got silence; check the microphone."
+    assert lines[1].startswith("left out: in/yes/0bb_nohash_0.wav must be a wav or flac recording: ")
+    assert lines[2] == (
+        "lit_delays: error: out.h5 lacks 2 of 4 recordings, named above; mend or remove them and repeat the"
+        " command. What is encoded is kept in .out.h5.encoded until then."
+    )
+    assert content("out.h5")[1:] == ([0, 0], ["yes"], [0, 1])
+    record(tmp_path / "in/no/0aa_nohash_0.wav")
+    (tmp_path / "in/yes/0bb_nohash_0.wav").unlink()
+    main(command)
+    assert content("out.h5")[1:] == ([0, 1, 1], ["no", "yes"], [0, 0, 1])
+    assert not (tmp_path / ".out.h5.encoded").exists()
+
+
+def test_a_folder_whose_name_cannot_be_printed_is_named_before_anything_is_encoded(tmp_path, capsys):
+    record(tmp_path / "a.wav")
+    folder = tmp_path / "in" / os.fsdecode(b"caf\xe9")
+    folder.mkdir(parents=True)
+    (tmp_path / "a.wav").rename(folder / "a.wav")
+    assert mistake(capsys, "encode", "in", "-o", "out.h5") == (
+        "the names of classes, which `--labels` says where to find, of class 0 must be 1 to 200 printable"
+        " characters, got 'caf\\udce9'."
+    )
+    main(["encode", "in", "-o", "out.h5", "--labels", "none"])
+    assert len(open_spikes(tmp_path / "out.h5")) == 1
+
+
+def test_where_all_recordings_are_bad_nothing_is_written(tmp_path, capsys):
+    paths = [record(tmp_path / name, np.zeros(4800)) for name in ("a.wav", "b.wav")]
+    with pytest.raises(SystemExit):
+        main(["encode", *paths, "-o", "out.h5"])
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "lit_delays: error: none of the recordings can be encoded; what is wrong with each stands above."
+    )
+    assert not (tmp_path / "out.h5").exists()
+
+
+def test_a_run_that_is_cut_off_goes_on_where_it_was(tmp_path, capsys, monkeypatch):
+    paths = [record(tmp_path / f"{index}.wav", glide(index=index)) for index in range(4)]
+    main(["encode", *paths, "-o", "uncut.h5"])
+    encoded, hear = [], encoding.sound_to_spikes
+
+    def cut(samples, *others):
+        if len(encoded) == 3:
+            raise KeyboardInterrupt
+        encoded.append(samples)
+        return hear(samples, *others)
+
+    monkeypatch.setattr(encoding, "sound_to_spikes", cut)
+    with pytest.raises(SystemExit) as stopped:
+        main(["encode", *paths, "-o", "out.h5"])
+    assert stopped.value.code == 130
+    assert not (tmp_path / "out.h5").exists()
+    monkeypatch.setattr(encoding, "sound_to_spikes", lambda *args: encoded.append(args[0]) or hear(*args))
+    main(["encode", *paths, "-o", "out.h5"])
+    assert len(encoded) == 4
+    assert content("out.h5") == content("uncut.h5")
+    assert not (tmp_path / ".out.h5.encoded").exists()
+
+
+def test_what_was_encoded_for_another_seed_or_is_damaged_is_encoded_anew(tmp_path, capsys, monkeypatch):
+    good, bad = record(tmp_path / "good.wav"), record(tmp_path / "bad.wav", np.zeros(4800))
+
+    def spikes(*options):
+        with pytest.raises(SystemExit):
+            main(["encode", good, bad, "-o", "out.h5", *options])
+        return content("out.h5")[0]
+
+    plain = spikes()
+    (kept,) = (tmp_path / ".out.h5.encoded").iterdir()
+    assert spikes("--seed", "1") != plain
+    kept.write_bytes(kept.read_bytes()[:-1] + b"?")
+    assert spikes() == plain
+
+
+def test_a_crafted_membrane_is_made_anew(tmp_path, few_channels):
+    good = encoding._membrane().copy()
+    (stored,) = (path for path in (tmp_path / "cache").iterdir() if path.suffix == ".ear")
+    about = {"version": encoding.EAR_VERSION, "steps": encoding.SIZE}
+    wrong = {"nan": good.ravel() * np.nan, "short": good.ravel()[:-1], "type": good.ravel().real.copy()}
+    for case, array in [*wrong.items(), ("name", good.ravel())]:
+        array_file.save(stored, {"response" if case != "name" else "other": array}, about)
+        encoding._membrane.cache_clear()
+        np.testing.assert_array_equal(encoding._membrane(), few_channels)
+
+
+def test_what_is_no_word_is_left_out_and_said_so(tmp_path, capsys):
+    for name in ("yes/a_nohash_0.wav", "no/a_nohash_0.wav", "_background_noise_/hum.wav", "yes/._a.wav"):
+        record(tmp_path / "words" / name)
+    main(["encode", "words", "-o", "out.h5"])
+    assert capsys.readouterr().err.splitlines()[0] == (
+        "note: 2 recordings left out, hidden or in folders of no word, such as"
+        " words/_background_noise_/hum.wav."
+    )
+    assert content("out.h5")[1:3] == ([0, 1], ["no", "yes"])
+    main(["encode", "words/_background_noise_", "-o", "out.h5"])
+    assert content("out.h5")[2] == ["_background_noise_"]
+
+
+@pytest.mark.parametrize(
+    ("subtype", "rate"),
+    [("GSM610", 8000), ("G721_32", 16_000), ("NMS_ADPCM_16", 16_000), ("IMA_ADPCM", 16_000), ("ULAW", 8000)],
+)
+def test_compressed_wavs_are_read_whether_or_not_they_can_seek(subtype, rate, tmp_path):
+    path = record(tmp_path / "a.wav", glide(rate=rate, seconds=0.2), rate, subtype=subtype)
+    found, plain = read_recording(Path(path), rate).samples, glide(rate=rate, seconds=0.2)
+    lag = np.argmax(np.correlate(found, plain, "full")) - len(plain) + 1
+    assert 0 <= lag < 0.005 * rate
+    assert np.corrcoef(found[lag : lag + len(plain) - 50], plain[:-50])[0, 1] > 0.9
+
+
+def test_a_wav_that_is_cut_off_is_refused(tmp_path):
+    path = Path(record(tmp_path / "a.wav"))
+    whole = path.read_bytes()
+    place = whole.index(b"data") + 4
+    for endless in (b"\xff" * 4, struct.pack("<I", 2**31 - 1)):  # as ffmpeg and arecord write into a pipe
+        path.write_bytes(whole[:place] + endless + whole[place + 4 :])
+        assert len(read_recording(path, 48_000).samples) == len(glide())
+    path.write_bytes(whole + b"LIST\x04\x00\x00\x00INFO")
+    assert len(read_recording(path, 48_000).samples) == len(glide())
+    for length, lost in ((len(whole) - 1, "0.017"), (len(whole) // 2, "50")):
+        path.write_bytes(whole[:length])
+        rule = f"{path} must be whole, got a recording without its last {lost} %; get it anew."
+        with pytest.raises(InputError, match="^" + re.escape(rule) + "$"):
+            read_recording(path, 48_000)
+
+
+def test_a_flac_that_is_cut_off_is_refused(tmp_path):
+    path = Path(record(tmp_path / "a.flac", glide(1.0)))
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(InputError, match=r"a\.flac must be"):
+        read_recording(path, 48_000)
+
+
+CHANNELS = {  # what is made of them
+    "inverted": ([1, -1], "0.0% of the loudness is left"),
+    "nearly inverted": ([1, -0.9], "7.4% of the loudness is left"),
+    "partly inverted": ([1, -0.7], "mixed down to one channel, which partly cancel each other"),
+    "alike": ([1, 1], "mixed down to one channel"),
+    "one silent": ([1, 0], "mixed down to one channel"),
+    "one of many": ([1] + [0] * 15, "mixed down to one channel"),
+}
+
+
+@pytest.mark.parametrize("case", CHANNELS)
+def test_channels_that_cancel_each_other_are_not_taken_for_sound(case, tmp_path):
+    gains, said = CHANNELS[case]
+    path = Path(record(tmp_path / "a.wav", np.outer(glide(), gains), subtype="FLOAT"))
+    if not said.startswith("mixed"):
+        with pytest.raises(
+            InputError, match=re.escape(f"as when one is inverted ({said}); give one channel")
+        ):
+            read_recording(path, 48_000)
+    else:
+        assert read_recording(path, 48_000).notes == (said,)
+
+
+def test_a_recording_of_too_many_channels_is_refused(tmp_path):
+    path = Path(record(tmp_path / "a.wav", np.outer(glide(), np.ones(33))))
+    with pytest.raises(InputError, match=re.escape(f"{path} must have at most 32 channels, got 33.")):
+        read_recording(path, 48_000)
+
+
+@pytest.mark.parametrize("rate", [999, 400_000, 2_000_003])
+def test_a_rate_that_no_recorder_has_is_refused_before_anything_is_computed(rate, tmp_path):
+    path = Path(record(tmp_path / "a.wav", np.sin(np.arange(int(0.03 * rate))), rate))
+    rule = f"{path} must have 1,000 to 384,000 samples a second, got {rate:,}; resample it."
+    with pytest.raises(InputError, match="^" + re.escape(rule) + "$"):
+        read_recording(path, 48_000)
 
 
 def test_what_is_not_sound_or_not_there_is_one_line(tmp_path, capsys):

@@ -10,8 +10,8 @@ import lit_delays
 HOUSE = Path(lit_delays.__file__).parent
 # from the ground up: a room may import those before it
 ROOMS = [
-    {"errors"},
-    {"components", "time_grid", "atomic_files", "progress"},
+    {"errors", "plain_text"},
+    {"components", "time_grid", "atomic_files", "progress", "stopping"},
     {"interface"},
     {"snn", "audio", "security"},
     {"data", "metrics"},

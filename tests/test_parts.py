@@ -45,6 +45,11 @@ class Slow(Neuron):
 
     def step(self, current, state):
         return current, state
+
+
+class Usual(Slow):
+    def __init__(self, num_neurons: int, time_step_ms: float, gain: float = 2.0, **kwargs) -> None:
+        super().__init__(num_neurons, time_step_ms, **kwargs)
 """
 
 
@@ -90,6 +95,14 @@ def test_a_new_class_brings_its_own_defaults():
     assert options["surrogate"]["init_args"] == {"slope": 2.0, "width": 0.5}
     _, options = part("neuron", f"{NEURON}.surrogate=Triangle")
     assert options["surrogate"]["init_args"] == {"slope": 1.0}  # not the five of ATan
+
+
+def test_options_of_a_class_in_usual_python_are_options_too():
+    words = [f"{NEURON}.gain=3", f"{NEURON}.tau_mem_ms=50", f"{NEURON}=parts_of_mine.Usual"]
+    for order in itertools.permutations(words):
+        name, options = part("neuron", *order)
+        assert (name, options["gain"], options["tau_mem_ms"]) == ("Usual", 3.0, 50.0)
+        assert options["surrogate"]["class_path"] == "parts_of_mine.Bump"
 
 
 def test_words_mean_the_same_in_any_order():

@@ -17,7 +17,7 @@ from lit_delays.training.callbacks.exact_resume import ExactResume
 from lit_delays.training.classifier import DelayClassifier
 
 from .conftest import ROOT
-from .cuts import OPTIONS, compare
+from .cuts import OPTIONS, SETS, compare
 
 NUM_BATCHES = 3
 SMALL = {**OPTIONS, "trainer.max_epochs": 2, "trainer.limit_train_batches": NUM_BATCHES}
@@ -88,6 +88,19 @@ def test_a_stopped_run_goes_on_at_the_next_batch(
         assert fit(tmp_path) == 0
     assert len(steps) == 2 * NUM_BATCHES - (step + 1)
     assert compare(uncut, tmp_path / "run") == []
+
+
+@pytest.mark.filterwarnings("ignore:When using .Trainer.accumulate_grad_batches")
+@pytest.mark.parametrize("name", [name for name in SETS if name != "plain"])
+def test_options_and_callbacks_that_change_training_go_on_exactly(name, tmp_path, monkeypatch):
+    words = [f"--{option}={value}" for option, value in SETS[name].items()]
+    words += ["--trainer.max_epochs=3", "--trainer.limit_train_batches=5"]
+    assert fit(tmp_path / "uncut", *words) == 0
+    with monkeypatch.context() as patch:
+        at_step(patch, 6, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        assert fit(tmp_path / "cut", *words) == 143
+    assert fit(tmp_path / "cut", *words) == 0
+    assert compare(tmp_path / "uncut/run", tmp_path / "cut/run") == []
 
 
 def test_a_full_disk_is_one_line_and_loses_at_most_an_epoch(uncut, tmp_path, monkeypatch, capsys):

@@ -91,6 +91,26 @@ def test_two_sweeps_never_make_one_run_at_once(tmp_path, monkeypatch):
     sweeps[1].children[0].process.wait()
 
 
+def test_a_run_that_another_sweep_makes_is_said_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("lit_delays.sweeps.runner.WORD", ["sh", "-c"])
+    sweeps = [Runner(tmp_path, jobs=1) for _ in range(2)]
+    made_here, waited_for = [sweep.take(Run("run", ["sleep 0.5"])) for sweep in sweeps]
+    assert (made_here, waited_for, sweeps[1].take(Run("run", ["true"]))) == (True, False, False)
+    assert capsys.readouterr().err == "another process makes run; waiting for it\n"
+    sweeps[0].children[0].process.wait()
+
+
+def test_where_there_are_no_locks_a_sweep_goes_on_without(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("lit_delays.sweeps.runner.fcntl.flock", refuse)
+    monkeypatch.setattr("lit_delays.sweeps.runner.WORD", ["sh", "-c"])
+    runner = Runner(tmp_path, jobs=1)
+    assert runner.take(Run("run", ["true"]))
+    runner.children[0].process.wait()
+
+
 def test_a_failing_run_is_named_and_the_others_go_on(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = {

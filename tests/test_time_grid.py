@@ -42,3 +42,13 @@ def test_a_time_below_a_step_is_refused(wrong):
     sentence = f"`tau_ms` must be at least one time step (10 ms), got {wrong:g}."
     with pytest.raises(InputError, match=re.escape(sentence)):
         TimeGrid(10.0).require("tau_ms", wrong)
+
+
+def test_a_time_of_one_step_is_long_enough():
+    TimeGrid(10.0).require("tau_ms", 10.0)
+    TimeGrid(1.1).require("tau_ms", 3.3 / 3)
+
+
+def test_steps_become_milliseconds_again():
+    assert TimeGrid(2.5).milliseconds(3) == 7.5
+    assert TimeGrid(2.5).steps(TimeGrid(2.5).milliseconds(3.5)) == 3.5

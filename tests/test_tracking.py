@@ -1,5 +1,6 @@
 """What Weights & Biases gets of a run, read back from the file that it keeps; no key is in any file."""
 
+import csv
 import json
 import os
 import socket
@@ -127,3 +128,49 @@ def test_no_key_is_in_any_file_that_we_write(run):
     assert any(path.suffix == ".wandb" for path in files)
     leaks = [str(path) for path in files if KEY.encode() in path.read_bytes()]
     assert not leaks
+
+
+@pytest.mark.parametrize("interval", ["null", "epoch", "step"])
+def test_rows_of_other_callbacks_reach_the_users_logger_and_the_table_keeps_whole_epochs(
+    interval, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    words = [f"--config={ROOT}/configs/quickstart.yaml", "--model.network.hidden_sizes=[8]", "--name=watched"]
+    words += ["--data.batch_size=500", "--trainer.max_epochs=2", "--trainer.accelerator=cpu"]
+    words += ["--trainer.callbacks+=LearningRateMonitor", f"--trainer.callbacks.logging_interval={interval}"]
+    main(["fit", *words, "--trainer.logger={class_path: CSVLogger, init_args: {save_dir: .}}"])
+    (path,) = (tmp_path / "runs/watched").rglob("version_0/metrics.csv")
+    with path.open() as file:
+        seen = [float(row["lr-Adam/weights"]) for row in csv.DictReader(file) if row["lr-Adam/weights"]]
+    rows = read_table(tmp_path / "runs/watched/metrics.csv")
+    assert list(rows) == [0, 1]
+    assert rows[0].keys() == rows[1].keys()
+    assert not any(name.startswith("lr-Adam") for name in rows[0])
+    wanted = [rows[epoch]["lr/weights"] for epoch in (0, 1)]  # the rates of this epoch, not of the one before
+    assert list(dict.fromkeys(seen)) == pytest.approx(wanted)
+
+
+def test_rows_about_the_machine_reach_the_users_logger(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("psutil")
+    monkeypatch.chdir(tmp_path)
+    words = [f"--config={ROOT}/configs/quickstart.yaml", "--model.network.hidden_sizes=[8]", "--name=watched"]
+    words += ["--data.batch_size=500", "--trainer.max_epochs=2", "--trainer.accelerator=cpu"]
+    words += ["--trainer.callbacks+=DeviceStatsMonitor"]
+    main(["fit", *words, "--trainer.logger={class_path: CSVLogger, init_args: {save_dir: .}}"])
+    (path,) = (tmp_path / "runs/watched").rglob("version_0/metrics.csv")
+    assert "cpu_percent" in path.read_text().splitlines()[0]
+    rows = read_table(tmp_path / "runs/watched/metrics.csv")
+    assert list(rows) == [0, 1]
+    assert not any("cpu" in name for name in rows[0])
+
+
+def test_the_test_accuracy_is_logged_once_and_is_that_of_the_result(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = [f"--config={ROOT}/configs/quickstart.yaml", "--model.network.hidden_sizes=[8]", "--name=watched"]
+    words += ["--data.batch_size=500", "--trainer.max_epochs=2", "--trainer.accelerator=cpu"]
+    main(["fit", *words, "--trainer.logger={class_path: CSVLogger, init_args: {save_dir: .}}"])
+    (path,) = (tmp_path / "runs/watched").rglob("version_0/metrics.csv")
+    with path.open() as file:
+        logged = [float(row["test/acc"]) for row in csv.DictReader(file) if row.get("test/acc")]
+    result = json.loads((tmp_path / "runs/watched/result.json").read_text())
+    assert logged == pytest.approx([result["accuracy"]])

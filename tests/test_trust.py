@@ -1,9 +1,11 @@
 """Configs and checkpoints of strangers run nothing and write nowhere else; one's own classes are welcome."""
 
 import ast
+import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -11,10 +13,20 @@ from jsonargparse import Namespace
 from jsonargparse._common import parsing_settings
 
 from lit_delays.cli import main as cli
-from lit_delays.cli.config_imports import LARGEST_CONFIG, VARIABLE, keep_inside
+from lit_delays.cli.config_imports import VARIABLE, keep_inside
 from lit_delays.cli.main import main
 from lit_delays.cli.options import read
+from lit_delays.data.batches import DenseBatch
+from lit_delays.data.spike_arrays import SpikeArrays
+from lit_delays.deploy.formats import safetensors_folder
 from lit_delays.errors import InputError
+from lit_delays.inspect.observation import observe
+from lit_delays.inspect.run_figures import draw_all
+from lit_delays.interface import Interface
+from lit_delays.plain_text import cell
+from lit_delays.security.yaml_guard import LARGEST
+from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.training.checkpoints import WholeCheckpoints
 from lit_delays.training.epoch_table import read_table
 
 from .conftest import ROOT
@@ -27,6 +39,7 @@ TINY = [
 MARK = "executed"
 CALLBACK = "trainer: {callbacks: [{class_path: %s}]}"
 LOGGER = "trainer: {logger: {class_path: lightning.pytorch.loggers.%s}}"
+CHECKPOINT = CALLBACK % "lightning.pytorch.callbacks.ModelCheckpoint, init_args: {filename: %s}"
 PROFILER = "trainer: {profiler: {class_path: lightning.pytorch.profilers.SimpleProfiler, init_args: {%s}}}"
 TENSORBOARD = LOGGER % "TensorBoardLogger, init_args: {%s}"
 NOT_ALLOWED = "a config may not import `%s`; give --allow-import PACKAGE for a package that you trust."
@@ -108,6 +121,33 @@ HOSTILE = {
         CALLBACK % "lightning.pytorch.callbacks.ModelCheckpoint, init_args: {filename: ../../last}",
         "`filename` must stay in the run's folder",
     ),
+    "a character for a number": (
+        CHECKPOINT % "'{step:c}'",
+        "`filename` may be filled with numbers alone, as `{epoch}` or `{val/acc:.2f}`, got '{step:c}'.",
+    ),
+    "a metric that is a path": (CHECKPOINT % "'{../x}'", "`filename` may be filled with numbers alone"),
+    "an attribute": (CHECKPOINT % "'{step.__class__}'", "`filename` may be filled with numbers alone"),
+    "a conversion": (CHECKPOINT % "'{step!r}'", "`filename` may be filled with numbers alone"),
+    "a name of a billion zeros": (CHECKPOINT % "'{step:0999999999d}'", "`filename` may be filled with"),
+    "a format in a format": (CHECKPOINT % "'{step:{epoch}c}'", "`filename` may be filled with"),
+    "an open brace": (CHECKPOINT % "'{step'", "`filename` may be filled with numbers alone"),
+    "a name with a zero byte": (CHECKPOINT % '"../../\\0x"', "`filename` must stay in the run's folder"),
+    "any other path": (
+        CALLBACK
+        % "lightning.pytorch.callbacks.SpikeDetection, init_args: {exclude_batches_path: /tmp/x.json}",
+        "`exclude_batches_path` must stay in the run's folder, got '/tmp/x.json'",
+    ),
+    "what a logger hands on": (
+        LOGGER % "CSVLogger, init_args: {save_dir: .}, dict_kwargs: {filename_suffix: ../../../x}",
+        "`filename_suffix` must stay in the run's folder, got '../../../x'",
+    ),
+    "another config": ("config: /etc/passwd", "a config cannot name another one; give --config more than"),
+    "other configs": ("config: [/etc/passwd]", "a config cannot name another one; give --config more than"),
+    "depth": ("name: " + "[" * 100_000, "must be at most 50 lists and mappings deep"),
+    "digits": (f"data: {{batch_size: {'1' * 5000}}}", "has a value that cannot be read: Exceeds the limit"),
+    "an option that colours": ('"\\e[31mred": 3', r"`--\x1b[31mred` is no option"),
+    "a key that colours": ('data: {"\\e[31mred": 3}', r"\x1b[31mred"),
+    "a name that colours": ('name: "\\e[31mred"', "`--name` must be 1 to 64 letters"),
     "a profile elsewhere": (
         PROFILER % "dirpath: /tmp",
         "`dirpath` must stay in the run's folder",
@@ -123,7 +163,7 @@ HOSTILE = {
     ),
     "a billion laughs": (f"{LAUGHS}\nname: *a29", "`*a0` must stand for a single value; write it out"),
     "a circle": ("name: &a [*a]", "`*a` must stand for a single value"),
-    "a huge file": (f"name: run  # {'x' * LARGEST_CONFIG}", "must be a file of at most 256 kB."),
+    "a huge file": (f"name: run  # {'x' * LARGEST}", "must be a file of at most 256 kB."),
     "its own permission": ("allow_import: os", "allow_import"),
     "our own part that writes": (
         CALLBACK
@@ -175,6 +215,7 @@ def test_a_hostile_config_is_refused_in_one_line_with_nothing_executed(text, sen
     assert cli.fail(str(refused.value)) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert sentence in line
+    assert line.isprintable()
     assert sorted(os.listdir()) == ["config.yaml", "hostile.py"]
 
 
@@ -190,11 +231,16 @@ def test_a_hostile_config_is_refused_in_one_line_with_nothing_executed(text, sen
             "`project` must stay in the run's folder, got '../../other'; choose where runs",
         ),
         ({"id": "/etc/x"}, "`id` must stay in the run's folder"),
+        ({"config": "/etc/x"}, "`config` must stay in the run's folder"),
     ],
 )
 def test_weights_and_biases_get_no_other_server_and_no_other_folder(options, sentence, tmp_path):
     logger = Namespace(class_path="lightning.pytorch.loggers.WandbLogger", init_args=Namespace(**options))
     with pytest.raises(InputError) as refused:  # as parsed: reading one takes wandb six seconds
+        keep_inside(Namespace(logger=[logger]), tmp_path)
+    assert sentence in str(refused.value)
+    logger = Namespace(class_path="lightning.pytorch.loggers.WandbLogger", dict_kwargs=options)
+    with pytest.raises(InputError) as refused:
         keep_inside(Namespace(logger=[logger]), tmp_path)
     assert sentence in str(refused.value)
 
@@ -314,9 +360,11 @@ def test_a_run_keeps_the_files_of_its_callbacks_and_its_options_serve_another_ru
     assert list(read_table(run / "metrics.csv")) == [0]
 
     hostile_checkpoint(run / "checkpoints/last.ckpt")
-    with pytest.raises(SystemExit):
-        main(["fit", *TINY, *written(text), "--allow-import", "mine"])
-    assert "last.ckpt must be a whole checkpoint of tensors and plain values" in capsys.readouterr().err
+    capsys.readouterr()
+    main(["fit", *TINY, *written(text), "--allow-import", "mine"])
+    assert "note: checkpoints/last.ckpt was changed; the run is made again from its start" in "".join(
+        capsys.readouterr()
+    )
     assert not Path(MARK).exists()
 
 
@@ -359,3 +407,118 @@ def test_nothing_of_ours_loads_a_checkpoint_in_another_way():
     ]
     assert len(loads) >= 2
     assert all(words.get("weights_only") is True for _, words in loads), loads
+
+
+@pytest.mark.parametrize("content", [b"name: f\xfcr", "name: für".encode("utf-16"), b"\x80"])
+def test_a_config_must_be_utf_8(content):
+    Path("config.yaml").write_bytes(content)
+    with pytest.raises(InputError, match=r"^--config config\.yaml must be text in UTF-8, got the byte 0x"):
+        read(["--config=config.yaml"])
+
+
+@pytest.mark.parametrize(
+    "name", ["{epoch}", "{epoch:03d}-{val/acc:.2f}", "{train/loss:8.3f}-x", "{step:.1e}", "plain"]
+)
+def test_checkpoints_may_be_named_after_numbers(name):
+    read(written(CHECKPOINT % f"'{name}'"))
+
+
+def test_a_checkpoint_is_checked_where_it_is_written(tmp_path):
+    checkpoints = WholeCheckpoints(tmp_path / "run")
+    checkpoints.save_checkpoint({"epoch": 0}, tmp_path / "run/more/a.ckpt")
+    (tmp_path / "b.ckpt").write_text("mine")
+    for way in (lambda path: checkpoints.save_checkpoint({}, path), checkpoints.remove_checkpoint):
+        with pytest.raises(
+            InputError, match=r"a checkpoint must stay in the run's folder .*change `filename`"
+        ):
+            way(tmp_path / "run/../b.ckpt")
+    assert (tmp_path / "b.ckpt").read_text() == "mine"
+    checkpoints.remove_checkpoint(tmp_path / "run/more/a.ckpt")
+    assert not list((tmp_path / "run/more").iterdir())
+
+
+HOSTILE_NAMES = (
+    "\x1b[2Jgone",
+    "=HYPERLINK(0)",
+    "<script>x</script>",
+    "[a](http://b)",
+    "# big",
+    "a|b`c",
+    "$\\frac$",
+)
+
+
+def test_names_of_classes_are_shown_and_never_obeyed(capsys):
+    with pytest.raises(InputError, match=r"`class_names` of class 0 must be .* printable characters, got "):
+        SpikeArrays.of([[0.0]] * 7, [[0]] * 7, np.arange(7), class_names=HOSTILE_NAMES)
+    with pytest.raises(InputError, match="`class_names` must have no control characters"):
+        Interface(class_names=HOSTILE_NAMES)
+    config = NetworkConfig(num_inputs=2, num_classes=7, hidden_sizes=[2])
+    interface = Interface(class_names=("plain", *HOSTILE_NAMES[1:]))
+    safetensors_folder.save(Network(config, interface).eval(), Path("net"))
+    card = Path("net/README.md").read_text()
+    for name in HOSTILE_NAMES[1:-1]:
+        assert f"`{name}`" in card or f"`` {name} ``" in card
+    batch = DenseBatch(torch.zeros(4, 7, 2), torch.arange(7))
+    network = Network(config, interface).eval()
+    figures = draw_all(network, {}, {}, observe(network, [batch]), network.class_names, Path("figures"))
+    assert Path("figures/confusion.png") in figures
+
+
+@pytest.mark.parametrize("option", ["callbacks", "logger", "plugins"])
+def test_no_option_reads_another_file(option):
+    Path("secret.yaml").write_text("password: hunter2\n")
+    with pytest.raises(InputError) as refused:
+        read(written(f"trainer: {{{option}: secret.yaml}}"))
+    assert "hunter2" not in str(refused.value)
+
+
+RESULT = {
+    "accuracy": 0.5,
+    "num_samples": 10,
+    "epoch": 1,
+    "num_epochs": 1,
+    "selection": "x",
+    "num_parameters": 9,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"accuracy": "high"}, "is no result ('<=' not supported"),
+        ({"accuracy": float("nan")}, "accuracies must be in [0, 1], got (nan, None)"),
+        ({"num_samples": 1.5}, "numbers must be whole, at least 1, got (1.5, 1, 1), 9"),
+        ({"selection": 3}, "`selection` must be text"),
+        ({"minutes": float("inf")}, "`minutes` at least 0, got ('x', ''), inf"),
+        ({"more": 1}, "unexpected keyword argument 'more'"),
+    ],
+)
+def test_a_result_of_other_types_is_one_line(changes, sentence, capsys):
+    run = Path("runs/run")
+    run.mkdir(parents=True)
+    (run / "result.json").write_text(json.dumps({**RESULT, **changes}))
+    (run / "config.yaml").write_text("{}")
+    with pytest.raises(SystemExit) as stopped:
+        main(["report", "runs", "--table", "table.md"])
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert sentence in line
+
+
+@pytest.mark.parametrize("text", [LAUGHS, "[" * 100_000, "# " + "x" * 30_000_000])
+def test_a_report_of_a_hostile_config_is_one_line(text, capsys):
+    run = Path("runs/run")
+    run.mkdir(parents=True)
+    (run / "result.json").write_text(json.dumps(RESULT))
+    (run / "config.yaml").write_text(text)
+    with pytest.raises(SystemExit) as stopped:
+        main(["report", "runs", "--table", "table.md"])
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "config.yaml" in line
+
+
+def test_cells_of_answers_are_no_formulas():
+    names = ["=1+2", "+1", "-1", "@x", " =3", "yes", "a=b"]
+    assert [cell(name) for name in names] == ["'=1+2", "'+1", "'-1", "'@x", "' =3", "yes", "a=b"]

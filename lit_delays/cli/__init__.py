@@ -1,1 +1,1 @@
-"""Commands: options in, objects and files out. The only room that knows jsonargparse."""
+"""Commands: options in, objects and files out. The only package that imports jsonargparse."""

@@ -19,12 +19,12 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentParser
 
-from lit_delays.cli.config_imports import CONFIG, read_yaml
+from lit_delays.cli.config_imports import CONFIG, load_yaml
 from lit_delays.components import (
-    OWN,
     VARIABLE,
     Factory,
     find_class,
+    is_ours,
     parameters_of,
     part_type,
     path_of,
@@ -126,7 +126,9 @@ class _CommandLine:
         for path in self.configs:
             content = None
             with suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
-                content = read_yaml(Path(path).read_text())
+                content = load_yaml(Path(path).read_text())
+            if isinstance(content, Mapping) and "config" in content:  # whatever it names would be read
+                raise InputError(f"{path}: a config cannot name another one; give --config more than once.")
             _check_groups(path, content, self.groups)
             contents.append(content)
         return contents
@@ -240,14 +242,12 @@ def _describe(option: str, annotation: Any, default: type | None, given: Sequenc
         for name in one.options.keys() & known.keys():
             options.setdefault(name, []).append(Given(one.options[name], one.is_word))
     described = {}
-    for name, parameter in inspect.signature(chosen).parameters.items():
-        is_needed = parameter.default is parameter.empty
+    for name, parameter in known.items():
+        is_needed, kind = parameter.default is parameter.empty, parameter.annotation
         if name in options:
-            before = (
-                None if is_needed or part_type(known[name]) is None else _class_by_default(parameter.default)
-            )
-            described[name] = _describe(f"{option}.{name}", known[name], before, options[name])
-        elif name in known and is_needed:
+            before = None if is_needed or part_type(kind) is None else _class_by_default(parameter.default)
+            described[name] = _describe(f"{option}.{name}", kind, before, options[name])
+        elif is_needed:
             raise InputError(f"`--{option}.{name}` must be given: {chosen.__name__} needs it.")
     return {CLASS_PATH: path_of(chosen), INIT_ARGS: described}
 
@@ -290,7 +290,7 @@ def _class_of(option: str, base: type, given: Given) -> type | None:
 def _choices(base: type) -> str:
     """The classes of ours, by their short names."""
     classes: Iterator[type] = subclasses(base)
-    ours = [cls for cls in classes if cls.__module__.startswith(OWN) and not inspect.isabstract(cls)]
+    ours = [cls for cls in classes if is_ours(cls) and not inspect.isabstract(cls)]
     return ", ".join(sorted(cls.__name__ for cls in ours))
 
 
@@ -318,6 +318,6 @@ def _read(option: str, word: str, only_mappings: bool) -> Any:
     if only_mappings and not word.lstrip().startswith("{"):
         return word
     try:
-        return read_yaml(word)
+        return load_yaml(word)
     except yaml.YAMLError as error:
         raise InputError(f"`{option}` cannot be read as YAML: {error}; got {word}.") from error

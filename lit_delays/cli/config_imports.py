@@ -16,6 +16,7 @@ from jsonargparse import Namespace, get_loader, set_loader, set_parsing_settings
 from lit_delays import components
 from lit_delays.components import VARIABLE
 from lit_delays.errors import InputError
+from lit_delays.security.yaml_guard import read_text, read_yaml
 
 ALLOW = "--allow-import"
 CONFIG = ("-c", "--config")
@@ -36,7 +37,8 @@ DENIED = [
 SETTINGS = "settings"  # of W&B: among them the server that gets the key
 FOLDERS = ("dir", "dirpath", "log_dir", "root_dir", "save_dir")
 NAMES = ("checkpoint_name", "filename", "id", "name", "prefix", "project", "sub_dir", "version")
-LARGEST_CONFIG = 2**18  # bytes; that of a run has about 5000
+FORMATTED = ("checkpoint_name", "filename")
+FIELD = re.compile(r"\{[\w-]+(/[\w-]+)*(:\d{0,2}(\.\d{1,2})?[deEfFgG%]?)?\}")  # such as {val/acc:.2f}
 NOT_ALLOWED = re.compile(r"Importing\s+'([\w.]+)'\s+is\s+not\s+allowed")
 
 _load_yaml = get_loader("yaml")
@@ -63,7 +65,7 @@ def limit_imports(words: Sequence[str]) -> list[str]:
         if option == ALLOW:
             own.append(value)
         else:
-            _check_size(Path(value))
+            _check_file(Path(value))
             rest.append(f"--config={value}")
     try:
         set_parsing_settings(import_path_denylist=["*", *DENIED], import_path_allowlist=[*ALLOWED, *own])
@@ -75,7 +77,7 @@ def limit_imports(words: Sequence[str]) -> list[str]:
         config_read_mode_urls_enabled=False,
         config_read_mode_fsspec_enabled=False,
     )
-    set_loader("yaml", read_yaml, (yaml.YAMLError,))
+    set_loader("yaml", load_yaml, (yaml.YAMLError,))
     return rest
 
 
@@ -86,54 +88,61 @@ def explain(message: str) -> str:
     return message
 
 
-def keep_inside(value: Any, folder: Path) -> None:
+def keep_inside(value: Any, folder: Path, of_lightning: bool = False) -> None:
     """Take the paths of loggers, callbacks and the like from the folder of the run; they may not leave it.
 
     Args:
         value: Parsed options, changed in place.
         folder: Of the run.
+        of_lightning: Whether the options are those of a class of Lightning, where any text may be a path.
 
     Raises:
         InputError: If a path or a name leads elsewhere, or W&B's settings are given.
     """
-    for item in value if isinstance(value, list) else []:
-        keep_inside(item, folder)
-    for key, item in vars(value).items() if isinstance(value, Namespace) else ():
+    for item in value if isinstance(value, list | tuple) else []:
+        keep_inside(item, folder, of_lightning)
+    named = vars(value) if isinstance(value, Namespace) else value if isinstance(value, dict) else {}
+    of_lightning = of_lightning or str(named.get("class_path", "")).startswith("lightning.")
+    for key, item in named.items():
         if key == SETTINGS and item is not None:
             raise InputError(
                 f"`{SETTINGS}` of a logger say who gets your key; give WANDB_... variables instead."
             )
-        if key in (*FOLDERS, *NAMES) and isinstance(item, str | os.PathLike):
+        if isinstance(item, str | os.PathLike) and (of_lightning or key in (*FOLDERS, *NAMES)):
+            _check_format(key, str(item))
             inside = _inside(key, item, folder)
             value[key] = inside if key in FOLDERS else item
         else:
-            keep_inside(item, folder)
+            keep_inside(item, folder, of_lightning)
 
 
 def _inside(key: str, path: str | os.PathLike[str], folder: Path) -> str:
-    inside = (folder / path).resolve()
-    if not inside.is_relative_to(folder.resolve()):
+    inside = folder / str(path).replace("\0", "/..")  # no file has such a name
+    if not inside.resolve().is_relative_to(folder.resolve()):
         raise InputError(
             f"`{key}` must stay in the run's folder, got {str(path)!r}; choose where runs go with"
             " --trainer.default_root_dir."
         )
-    return str(inside)
+    return str(inside.resolve())
 
 
-def _check_size(path: Path) -> None:
-    if path.exists() and not (path.is_file() and path.stat().st_size <= LARGEST_CONFIG):
-        raise InputError(f"--config {path} must be a file of at most {LARGEST_CONFIG // 2**10} kB.")
+def _check_format(key: str, text: str) -> None:
+    """What a name is filled with must not become another path: `{step:c}` is a dot at step 46."""
+    if key in FORMATTED and set("{}") & set(FIELD.sub("", text)):
+        raise InputError(
+            f"`{key}` may be filled with numbers alone, as `{{epoch}}` or `{{val/acc:.2f}}`, got {text!r}."
+        )
 
 
-def read_yaml(text: str) -> Any:
-    """YAML whose aliases stand for single values, so that a short text cannot mean an endless one."""
-    if len(text) > LARGEST_CONFIG:
-        raise yaml.YAMLError(f"must be at most {LARGEST_CONFIG // 2**10} kB")
-    if "&" in text and "*" in text:
-        plain = set()
-        for event in yaml.parse(text, yaml.SafeLoader):
-            if isinstance(event, yaml.ScalarEvent):
-                plain.add(event.anchor)
-            elif isinstance(event, yaml.AliasEvent) and event.anchor not in plain:
-                raise yaml.YAMLError(f"`*{event.anchor}` must stand for a single value; write it out")
-    return _load_yaml(text)
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        return  # the parser says so
+    try:
+        read_text(path)
+    except InputError as error:
+        raise InputError(f"--config {error}") from error
+
+
+def load_yaml(text: str) -> Any:
+    """YAML as the parser reads it, of a sane size and depth."""
+    return read_yaml(text, _load_yaml)

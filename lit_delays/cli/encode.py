@@ -1,10 +1,14 @@
 """``python -m lit_delays encode``: recordings to spikes in SHD's layout, through the artificial inner ear."""
 
+import hashlib
+import shutil
 import sys
 import zlib
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache, partial
 from multiprocessing import get_context
@@ -18,6 +22,9 @@ from lit_delays.audio.cochlea import AUDIO_RATE, SIZE, transfer_function
 from lit_delays.audio.inner_ear import sound_to_spikes
 from lit_delays.audio.recordings import find_recordings, read_recording, require_soundfile
 from lit_delays.cli.arguments import Arguments
+from lit_delays.data.class_names import check_class_names
+from lit_delays.data.storage import array_file
+from lit_delays.data.storage.array_file import Arrays
 from lit_delays.data.storage.cache import default_cache_dir, packed_once
 from lit_delays.data.storage.shd_layout import UNKNOWN, read_class_names
 from lit_delays.data.storage.shd_writing import SpikeTrain, write_spikes
@@ -37,26 +44,55 @@ class Tag:
     speaker: str
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """Spikes of one recording.
+
+    Attributes:
+        times: Times in s, ascending.
+        units: Channels.
+        notes: What was done to the recording or is wrong with it, in words.
+    """
+
+    times: NDArray[np.float16]
+    units: NDArray[np.uint16]
+    notes: tuple[str, ...]
+
+
 def encode(args: list[str]) -> None:
-    """The command: encode the recordings, write them to one file, say what is in it."""
-    options = _parser().parse_args(args)
-    if options.jobs < 1 or options.seed < 0:
-        raise InputError(
-            f"`--jobs` must be at least 1 and `--seed` at least 0, got {options.jobs}, {options.seed}."
-        )
+    """The command: encode the recordings, write them to one file, say what is in it.
+
+    A bad recording is named and left out. What is encoded is kept beside the file until all recordings are,
+    so that the same command goes on where it was cut off.
+    """
+    options = _checked(_parser().parse_args(args))
     require_soundfile()
-    paths = find_recordings(options.audio)
-    tags = [tag_of(path, options.labels) for path in paths]
-    names = _class_names(tags, options.keys_of)
+    paths, left_out = find_recordings(options.audio)
+    known = _names_in(options.keys_of) if options.keys_of else None
+    words = {tag_of(path, options.labels).word for path in paths}
+    check_class_names(sorted(words - {""}), "the names of classes, which `--labels` says where to find,")
+    if left_out:
+        number = f"{len(left_out):,} recording{'s' * (len(left_out) > 1)}"
+        where = f"hidden or in folders of no word, such as {left_out[0]}"
+        print(f"note: {number} left out, {where}.", file=sys.stderr)
     _ = _membrane()  # once, before there are many processes
-    samples, notes = [], Counter[str]()
-    speakers = sorted({tag.speaker for tag in tags})
-    for tag, (times, units, said) in zip(tags, _encoded(paths, options.seed, options.jobs), strict=True):
-        label = names.index(tag.word) if tag.word in names else UNKNOWN
-        samples.append(SpikeTrain(times, units, label, speakers.index(tag.speaker)))
-        notes.update(said)
-    write_spikes(options.output, samples, names, with_speakers="" not in speakers)
-    _say(options.output, samples, notes)
+    kept = options.output.parent / f".{options.output.name}.encoded"
+    tags, good = [], []
+    for path, found in zip(paths, _encoded(paths, options.seed, kept, options.jobs), strict=True):
+        if isinstance(found, Encoded):
+            tags.append(tag_of(path, options.labels))
+            good.append(found)
+        elif len(paths) == 1:
+            raise InputError(found)
+        else:
+            print(f"left out: {found}", file=sys.stderr, flush=True)
+    _write(options.output, tags, good, known)
+    if num_bad := len(paths) - len(good):
+        raise InputError(
+            f"{options.output} lacks {num_bad:,} of {len(paths):,} recordings, named above; mend or remove"
+            f" them and repeat the command. What is encoded is kept in {kept} until then."
+        )
+    shutil.rmtree(kept, ignore_errors=True)
 
 
 def tag_of(path: Path, rule: LabelRule) -> Tag:
@@ -77,9 +113,7 @@ def tag_of(path: Path, rule: LabelRule) -> Tag:
     return Tag(word, rest[0] if len(rest) > 1 else "")
 
 
-def _class_names(tags: list[Tag], keys_of: Path | None) -> tuple[str, ...]:
-    if keys_of is None:
-        return tuple(sorted({tag.word for tag in tags if tag.word}))
+def _names_in(keys_of: Path) -> tuple[str, ...]:
     with open_hdf5(keys_of) as file:
         names = read_class_names(file)
     if not names:
@@ -87,25 +121,36 @@ def _class_names(tags: list[Tag], keys_of: Path | None) -> tuple[str, ...]:
     return names
 
 
-def _encoded(
-    paths: list[Path], seed: int, jobs: int
-) -> Iterator[tuple[NDArray[np.float16], NDArray[np.uint16], tuple[str, ...]]]:
-    """Times, units and notes of every recording, in order."""
-    encode_one = partial(_encode_one, seed=seed)
+def _encoded(paths: list[Path], seed: int, kept: Path, jobs: int) -> Iterator[Encoded | str]:
+    """The spikes of every recording, in order, or what is wrong with it."""
+    encode_one = partial(_encode_one, seed=seed, kept=kept)
     if jobs == 1:
         yield from track(map(encode_one, paths), "encoding", len(paths))
         return
     with ProcessPoolExecutor(min(jobs, len(paths)), get_context("spawn")) as pool:
-        yield from track(pool.map(encode_one, paths), "encoding", len(paths))
+        try:
+            yield from track(pool.map(encode_one, paths), "encoding", len(paths))
+        except BrokenProcessPool as error:
+            raise InputError(
+                "one of the --jobs ended early, perhaps for lack of memory; repeat the command with fewer to"
+                " go on."
+            ) from error
 
 
-def _encode_one(path: Path, seed: int) -> tuple[NDArray[np.float16], NDArray[np.uint16], tuple[str, ...]]:
+def _encode_one(path: Path, seed: int, kept: Path) -> Encoded | str:
     """Its chances depend on the seed and the sound alone, not on its place in the list."""
-    recording = read_recording(path, AUDIO_RATE)
-    times, units = sound_to_spikes(
-        recording.samples, _membrane(), [seed, zlib.crc32(recording.samples.tobytes())]
-    )
-    return times, units, recording.notes
+    try:
+        recording = read_recording(path, AUDIO_RATE)
+    except (InputError, OSError) as error:
+        return str(error)
+    sound = recording.samples.tobytes()
+    about = {"ear": EAR_VERSION, "seed": seed, "sound": hashlib.sha256(sound).hexdigest()}
+    place = kept / f"{about['sound']}-{seed}"
+    spikes = array_file.load(place, about)
+    if spikes is None:
+        times, units = sound_to_spikes(recording.samples, _membrane(), [seed, zlib.crc32(sound)])
+        array_file.save(place, spikes := {"times": times, "units": units}, about)
+    return Encoded(np.array(spikes["times"]), np.array(spikes["units"]), recording.notes)
 
 
 @cache
@@ -113,10 +158,34 @@ def _membrane() -> NDArray[np.complex64]:
     """The membrane's response: takes seconds, so it is kept beside the packed spikes."""
     path, about = default_cache_dir() / "membrane.ear", {"version": EAR_VERSION, "steps": SIZE}
     stored = packed_once(
-        path, about, "computing the membrane", lambda _: {"response": transfer_function().ravel()}
+        path,
+        about,
+        "computing the membrane",
+        lambda _: {"response": transfer_function().ravel()},
+        _is_response,
     )
     response: NDArray[np.complex64] = stored["response"].reshape(-1, SIZE + 1)
     return response
+
+
+def _is_response(arrays: Arrays) -> bool:
+    """Whether a stored membrane is one, whoever stored it."""
+    response = arrays.get("response", np.zeros(0))
+    is_whole = response.dtype == np.complex64 and len(response) > 0 == len(response) % (SIZE + 1)
+    return is_whole and bool(np.isfinite(response).all())
+
+
+def _write(output: Path, tags: list[Tag], good: list[Encoded], known: tuple[str, ...] | None) -> None:
+    if not good:
+        raise InputError("none of the recordings can be encoded; what is wrong with each stands above.")
+    names = tuple(sorted({tag.word for tag in tags if tag.word})) if known is None else known
+    speakers = sorted({tag.speaker for tag in tags})
+    samples = []
+    for tag, found in zip(tags, good, strict=True):
+        label = names.index(tag.word) if tag.word in names else UNKNOWN
+        samples.append(SpikeTrain(found.times, found.units, label, speakers.index(tag.speaker)))
+    write_spikes(output, samples, names, with_speakers="" not in speakers)
+    _say(output, samples, Counter(note for found in good for note in found.notes))
 
 
 def _say(output: Path, samples: list[SpikeTrain], notes: Counter[str]) -> None:
@@ -128,13 +197,28 @@ def _say(output: Path, samples: list[SpikeTrain], notes: Counter[str]) -> None:
     print(f"{output}: {len(samples):,} samples{without}, {spikes:,.0f} spikes each on average")
 
 
+def _checked(options: Namespace) -> Namespace:
+    if options.jobs < 1 or options.seed < 0:
+        raise InputError(
+            f"`--jobs` must be at least 1 and `--seed` at least 0, got {options.jobs}, {options.seed}."
+        )
+    if options.output.is_dir():
+        raise InputError(f"`--output` must be a file, got the folder {options.output}; name a file in it.")
+    return options
+
+
 def _parser() -> Arguments:
     parser = Arguments(
         prog="lit_delays encode",
         description="Turn wav and flac recordings into spikes of 700 channels in SHD's layout, with the"
         " artificial inner ear of the Heidelberg data sets.",
     )
-    parser.add_argument("audio", nargs="+", help="recordings of up to 8 s each, or folders of them")
+    parser.add_argument(
+        "audio",
+        nargs="+",
+        help="recordings of up to 8 s each, or folders of them; those in folders whose names start with _ are"
+        " left out",
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="HDF5 file to write")
     parser.add_argument(
         "--labels",

@@ -1,14 +1,16 @@
 """Options to objects to a run: Lightning's command line, shaped for delay networks."""
 
-import atexit
 import csv
 import io
 import logging
+import os
 import signal
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,26 +27,40 @@ from typing_extensions import override
 from lit_delays.atomic_files import remove_leftovers, write_atomic
 from lit_delays.cli import config_imports as trust
 from lit_delays.cli.components import arrange
+from lit_delays.cli.option_checks import check_callbacks, check_numbers, refused_in_one_line
 from lit_delays.cli.parser import OneLineParser
-from lit_delays.cli.run_checks import check_clip, check_goes_on, check_trainer, checkpoint_for
+from lit_delays.cli.run_checks import (
+    check_clip,
+    check_limits,
+    check_trainer,
+    checkpoint_for,
+    part_of,
+    start_of_fit,
+)
 from lit_delays.cli.tracking import SaveConfig, TellPreempted, agent_loggers, global_batch_size, place_wandb
 from lit_delays.data.module import SpikeData
 from lit_delays.errors import InputError
 from lit_delays.inspect.run_figures import diagnostics, draw_run
 from lit_delays.inspect.summary import count_parameters, describe
+from lit_delays.plain_text import cell
 from lit_delays.report.results import Result, model_name
+from lit_delays.stopping import at_any_end
+from lit_delays.training.callbacks.early_rates import EarlyRates
 from lit_delays.training.callbacks.epoch_lines import EpochLines
 from lit_delays.training.callbacks.exact_resume import ExactResume
 from lit_delays.training.callbacks.finite_numbers import FiniteNumbers
 from lit_delays.training.callbacks.layer_statistics import LayerStatistics
 from lit_delays.training.callbacks.provenance import Provenance
 from lit_delays.training.callbacks.sigma_annealing import SigmaAnnealing
-from lit_delays.training.callbacks.stop_signals import StopSignals
+from lit_delays.training.callbacks.stop_signals import STARTED_BY, StopSignals
 from lit_delays.training.checkpoint_files import read_checkpoint
 from lit_delays.training.checkpoints import LastCheckpoint, RunCheckpoint, WholeCheckpoints
 from lit_delays.training.classifier import NUM_TESTED, DelayClassifier
 from lit_delays.training.epoch_table import EpochTable
 from lit_delays.training.fine_tuning import check_start, start_from
+from lit_delays.training.loading import load_network
+from lit_delays.training.run_files import KeepTexts, write_sums
+from lit_delays.training.run_lock import is_first_process, only_maker
 from lit_delays.training.runs import best_checkpoint, last_checkpoint, run_folder
 
 TRAINER_DEFAULTS = {
@@ -74,21 +90,23 @@ class DelayCLI(LightningCLI):
         self.command = command
         _quieten()
         try:
-            super().__init__(
-                DelayClassifier,
-                SpikeData,
-                parser_class=OneLineParser,
-                save_config_callback=SaveConfig,
-                save_config_kwargs={"save_to_log_dir": False},
-                trainer_defaults=TRAINER_DEFAULTS,
-                seed_everything_default=0,
-                auto_configure_optimizers=False,
-                args=[command, *trust.limit_imports(args)],
-            )
-        except (
-            MisconfigurationException,
-            ModuleNotFoundError,
-        ) as error:  # of the trainer, its callbacks, loggers
+            with ExitStack() as self.held:
+                super().__init__(
+                    DelayClassifier,
+                    SpikeData,
+                    parser_class=OneLineParser,
+                    save_config_callback=SaveConfig,
+                    save_config_kwargs={"save_to_log_dir": False},
+                    trainer_defaults=TRAINER_DEFAULTS,
+                    seed_everything_default=0,
+                    auto_configure_optimizers=False,
+                    args=[command, *trust.limit_imports(args)],
+                )
+        except (MisconfigurationException, ModuleNotFoundError) as error:  # of callbacks and loggers at work
+            raise InputError(str(error)) from error
+        except RuntimeError as error:
+            if "conditioned on metric" not in str(error):  # early stopping's, where own callbacks log others
+                raise
             raise InputError(str(error)) from error
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
@@ -100,8 +118,11 @@ class DelayCLI(LightningCLI):
         command, *words = args
         self.config = parser.parse_args([command, *arrange(self._parser(command), words)])
         options = self.config[self.command]
+        self.options = yaml.safe_load(self._parser(command).dump(options, skip_unset=False))
+        check_numbers(self.options)
         if options.ckpt_path and Path(options.ckpt_path).is_file():
             read_checkpoint(Path(options.ckpt_path))  # before Lightning reads its options
+            load_network(Path(options.ckpt_path))  # and believes the sizes that they name
 
     @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -117,7 +138,7 @@ class DelayCLI(LightningCLI):
     @override
     def before_instantiate_classes(self) -> None:
         options = self.config[self.command]
-        plain = yaml.safe_load(self._parser(self.command).dump(options, skip_unset=False))
+        plain = self.options
         self.run_dir = run_folder(plain)
         options.name = self.run_dir.name
         options.weights_only = True
@@ -125,18 +146,22 @@ class DelayCLI(LightningCLI):
             options.verbose = False  # after_test says it in one line
         check_trainer(plain["trainer"])
         check_start(options.start_from, self.run_dir)
-        start = checkpoint_for(self.command, options.ckpt_path, self.run_dir)
+        if self.command == "fit":
+            if is_first_process():
+                self.held.enter_context(only_maker(self.run_dir))
+            start = start_of_fit(options.ckpt_path, self.run_dir, plain)
+        else:
+            start = checkpoint_for(self.command, options.ckpt_path, self.run_dir)
         options.ckpt_path = str(start) if start else None
-        if self.command == "fit" and start:
-            check_goes_on(start, plain)
-        self.options = plain
         self._trainer_options = options.trainer.clone()
-        place_wandb(options.trainer.logger, self.run_dir)
         trust.keep_inside(options.trainer, self.run_dir)
+        place_wandb(options.trainer.logger, self.run_dir)
 
     @override
     def instantiate_classes(self) -> None:
-        super().instantiate_classes()
+        with refused_in_one_line():
+            super().instantiate_classes()
+        check_callbacks(self.trainer.callbacks, self.model.network)  # type: ignore[attr-defined]
         check_clip(self.datamodule.binning.clip_ms, self.model.network)
 
     @override
@@ -151,8 +176,12 @@ class DelayCLI(LightningCLI):
             if chosen.get("logger") is not False:
                 own = [EpochTable(self.run_dir), *agent_loggers(others, self.run_dir)]
                 kwargs["logger"] = [*own, *others]
+            if self.config[
+                self.command
+            ].ckpt_path:  # its batches were counted, which one more try would forget
+                kwargs["num_sanity_val_steps"] = 0
         callbacks = as_list(chosen.get("callbacks"))
-        kwargs["callbacks"] = [*callbacks, *self.own_callbacks(chosen)]
+        kwargs["callbacks"] = [EarlyRates(), *callbacks, *self.own_callbacks(chosen)]
         if chosen.get("enable_progress_bar") is not False and not _any(callbacks, ProgressBar):
             kwargs["callbacks"].append(RichProgressBar() if sys.stderr.isatty() else EpochLines())
         plugins = as_list(chosen.get("plugins"))
@@ -160,10 +189,11 @@ class DelayCLI(LightningCLI):
             raise InputError(
                 "`--trainer.plugins` must have no CheckpointIO: checkpoints are written as a whole."
             )
-        kwargs["plugins"] = [*plugins, WholeCheckpoints()]
+        kwargs["plugins"] = [*plugins, WholeCheckpoints(self.run_dir)]
         trainer = super().instantiate_trainer(**kwargs)
         if trainer.strategy.launcher is not None:  # no process outlives the one that the user started
-            atexit.register(trainer.strategy.launcher.kill, signal.SIGKILL)
+            os.environ.setdefault(STARTED_BY, str(os.getpid()))
+            at_any_end(partial(trainer.strategy.launcher.kill, signal.SIGKILL))
         return trainer
 
     def own_callbacks(self, chosen: Any) -> list[pl.Callback]:
@@ -177,7 +207,8 @@ class DelayCLI(LightningCLI):
             self.resume = ExactResume(last if self.saves else None, signals)
             if self.saves:
                 callbacks += [RunCheckpoint(best, monitor="val/acc", mode="max"), LastCheckpoint(last)]
-            callbacks += [FiniteNumbers(), Provenance(self.options), TellPreempted(), self.resume]
+            callbacks += [FiniteNumbers(), Provenance(self.options), KeepTexts(), TellPreempted()]
+            callbacks.append(self.resume)
         return callbacks
 
     def before_fit(self) -> None:
@@ -189,6 +220,7 @@ class DelayCLI(LightningCLI):
             raise InputError(
                 "`--trainer.sync_batchnorm` needs GPUs; leave it out to norm each process's batch."
             )
+        check_limits(self.trainer, self.datamodule)
         self.config[self.command].trainer = self._trainer_options  # what is saved serves other folders too
         options = self.config[self.command]
         if options.start_from and not options.ckpt_path:  # a run that goes on has weights of its own
@@ -221,11 +253,16 @@ class DelayCLI(LightningCLI):
             self.model.load_state_dict(read_checkpoint(best)["state_dict"])
             figures = draw_run(self.trainer, self.model)
             result.save(self.run_dir)  # when all else is there: it marks the run as done
+            write_sums(self.run_dir, figures)
             print(result, *[f"figure: {path}" for path in figures], sep="\n")
 
     def _test(self, checkpoint: Path) -> float:
-        path = str(checkpoint)
-        self.trainer.test(self.model, self.datamodule, ckpt_path=path, verbose=False, weights_only=True)
+        path, loggers = str(checkpoint), self.trainer.loggers
+        self.trainer.loggers = loggers if checkpoint.stem == "best" else []  # the result, once
+        try:
+            self.trainer.test(self.model, self.datamodule, ckpt_path=path, verbose=False, weights_only=True)
+        finally:
+            self.trainer.loggers = loggers
         return float(self.trainer.callback_metrics["test/acc"])
 
     def after_test(self) -> None:
@@ -245,10 +282,18 @@ class DelayCLI(LightningCLI):
         writer.writerow(["sample", "prediction", "label"])
         pairs = (pair for batch in answers or [] for pair in zip(*batch, strict=True))
         writer.writerows(
-            [sample, *(names[int(k)] if k >= 0 else "" for k in pair)] for sample, pair in enumerate(pairs)
+            [sample, *(cell(names[int(k)]) if k >= 0 else "" for k in pair)]
+            for sample, pair in enumerate(pairs)
         )
         write_atomic(path, text.getvalue())
         print(path)
+
+    def _selection(self) -> str:
+        """What the best epoch was chosen by, and how much of it was used."""
+        total = len(self.datamodule.val_dataloader())
+        used = part_of(self.trainer.limit_val_batches, total)
+        share = f", {used} of {total} batches" if used < total else ""
+        return f"{self.datamodule.selection}{share}"
 
     def _result(self, checkpoint: Path, **known: float) -> Result:
         saved = read_checkpoint(checkpoint)
@@ -256,8 +301,8 @@ class DelayCLI(LightningCLI):
             accuracy=float(self.trainer.callback_metrics["test/acc"]),
             num_samples=int(self.trainer.callback_metrics[NUM_TESTED]),
             epoch=saved["epoch"] + 1,
-            num_epochs=self.trainer.max_epochs or 0,
-            selection="being the last" if checkpoint.stem == "last" else self.datamodule.selection,
+            num_epochs=self.options["trainer"]["max_epochs"],  # the trainer's own number, callbacks change
+            selection="being the last" if checkpoint.stem == "last" else self._selection(),
             num_parameters=count_parameters(self.model.network),
             model=model_name(self.config[self.command].config or []),
             **known,

@@ -8,6 +8,8 @@ import sys
 from importlib import import_module
 
 from lit_delays.errors import InputError
+from lit_delays.plain_text import printable
+from lit_delays.stopping import stoppable
 
 TRAINING = {
     "fit": "train a network, then test the checkpoint with the best validation accuracy",
@@ -83,21 +85,20 @@ def main(args: list[str] | None = None) -> None:
 
 
 def run(command: str, args: list[str]) -> None:
-    """Hand the command over to the part of the house that does it."""
+    """Hand the command over to the module that does it."""
     if command not in COMMANDS:
         raise InputError(f"unknown command {command!r}; choose from {', '.join(COMMANDS)}.")
     if command in OTHERS:
         module, function = OTHERS[command][1].split(":")
         getattr(import_module(module), function)(args)
     else:
-        from lit_delays.cli.fit import DelayCLI
-        from lit_delays.training.callbacks.stop_signals import stoppable
-
         with stoppable():
+            from lit_delays.cli.fit import DelayCLI
+
             DelayCLI(command, args)
 
 
 def fail(message: str) -> int:
     """Print the one line that says what is wrong; returns the exit code."""
-    print(f"lit_delays: error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"lit_delays: error: {printable(' '.join(message.split()))}", file=sys.stderr)
     return 2

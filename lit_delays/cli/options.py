@@ -11,6 +11,7 @@ from typing_extensions import override
 from lit_delays.cli.components import arrange
 from lit_delays.cli.config_imports import keep_inside, limit_imports
 from lit_delays.cli.fit import DelayCLI
+from lit_delays.cli.option_checks import check_numbers
 from lit_delays.errors import InputError
 from lit_delays.training.runs import run_folder
 
@@ -29,6 +30,7 @@ def read(words: list[str]) -> dict[str, Any]:
         raise InputError(str(error)) from error
     plain = yaml.safe_load(parser.dump(options, skip_unset=False))
     assert isinstance(plain, dict)
+    check_numbers(plain)
     keep_inside(options.trainer, run_folder(plain))
     return plain
 

@@ -37,6 +37,12 @@ class OneLineParser(LightningArgumentParser):
         return added
 
     @override
+    def add_class_arguments(self, *args: Any, **kwargs: Any) -> list[str]:
+        """No value is the path of another file that would be read, and shown where it does not fit."""
+        added: list[str] = super().add_class_arguments(*args, **{**kwargs, "sub_configs": False})
+        return added
+
+    @override
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if (
             "--config" in self._option_string_actions

@@ -5,11 +5,7 @@ from pathlib import Path
 
 from lit_delays.atomic_files import write_atomic
 from lit_delays.cli.arguments import Arguments
-from lit_delays.inspect.figures import FORMATS
-from lit_delays.inspect.tables import table
-from lit_delays.report.comparison_figure import draw_models
-from lit_delays.report.models import load_models
-from lit_delays.report.tables import HEADER, MODELS_HEADER, find_runs, model_row, row, unfinished
+from lit_delays.plain_text import printable
 
 FIGURES = ("learning.png", "delays.png")
 
@@ -27,23 +23,39 @@ def report(args: list[str]) -> None:
         "--figure", type=_figure, metavar="FILE", help="draw the models here: .png, .pdf or .svg"
     )
     options = parser.parse_args(args)
-    runs = [run for folder in options.runs for run in find_runs(folder)]
-    if runs == options.runs and not (options.table or options.figure):
+    _print_table(options.runs, options.table, options.figure)
+
+
+def _print_table(folders: list[Path], table_file: Path | None, figure: Path | None) -> None:
+    from lit_delays.inspect.tables import table  # takes seconds, which help need not
+    from lit_delays.report.comparison_figure import draw_models
+    from lit_delays.report.models import load_models
+    from lit_delays.report.tables import HEADER, MODELS_HEADER, find_runs, model_row, row, unfinished
+
+    runs = [run for folder in folders for run in find_runs(folder)]
+    if runs == folders and not (table_file or figure):
         figures = [folder / name for folder in runs for name in FIGURES if (folder / name).exists()]
-        print("\n".join(["", *table(HEADER, [row(folder) for folder in runs]), "", *map(str, figures)]))
+        _say("", *table(HEADER, [row(folder) for folder in runs]), "", *map(str, figures))
         return
     models = load_models(runs)
-    lines = table(MODELS_HEADER, [model_row(model) for model in models])
-    print("\n".join(["", *lines, ""]))
-    if options.table:
-        write_atomic(options.table, "\n".join(lines) + "\n")
-    if options.figure:
-        print(draw_models(models, options.figure))
-    if missing := [name for folder in options.runs for name in unfinished(folder)]:
+    lines = [printable(line) for line in table(MODELS_HEADER, [model_row(model) for model in models])]
+    _say("", *lines, "")
+    if table_file:
+        write_atomic(table_file, "\n".join(lines) + "\n")
+    if figure:
+        print(draw_models(models, figure))
+    if missing := [name for folder in folders for name in unfinished(folder)]:
         print(f"{len(missing)} runs have no result yet; repeat the command of the sweep to go on.")
 
 
+def _say(*lines: str) -> None:
+    """Print what may come from other people's runs."""
+    print(*map(printable, lines), sep="\n")
+
+
 def _figure(text: str) -> Path:
+    from lit_delays.inspect.figures import FORMATS
+
     if Path(text).suffix.lower() not in FORMATS:
         raise ArgumentTypeError(f"must end in {', '.join(FORMATS)}, got {text}")
     return Path(text)

@@ -1,12 +1,13 @@
-"""``python -m lit_delays stream``: a trained network that hears one time step after the other."""
+"""``python -m lit_delays stream``: a trained network, one time step after the other."""
 
 import math
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,11 @@ from lit_delays.errors import InputError
 from lit_delays.interface import Interface
 from lit_delays.snn.network import Network
 from lit_delays.time_grid import TimeGrid
+
+LONGEST_LINE = 1000  # characters
+LATEST_S = 1e10  # of an event; seconds since 1970 are below it
+LONGEST_SILENCE = 100_000  # time steps between two events, which the network runs through
+MOST_CHANNELS = 2**16  # that one input merges
 
 Array = NDArray[Any]
 
@@ -48,7 +54,7 @@ def stream(args: list[str]) -> None:
     network = load(options.model)
     binning, num_units = input_of(network, options.channels_per_bin)
     if options.events == "-":
-        follow(network, live_counts(binning, num_units, sys.stdin))
+        follow(network, live_counts(binning, num_units, read_lines(sys.stdin)))
     else:
         follow(network, recorded_counts(binning, num_units, Path(options.events), options.sample))
 
@@ -61,12 +67,12 @@ def input_of(network: Network, channels_per_bin: int | None = None) -> tuple[Bin
         channels_per_bin: Channels that one input merges, instead.
 
     Raises:
-        InputError: If that is below 1.
+        InputError: If that is out of its range.
     """
     config, interface = network.config, network.interface or Interface(class_names=network.class_names)
     if channels_per_bin is not None:
-        if channels_per_bin < 1:
-            raise InputError(f"`--channels-per-bin` must be at least 1, got {channels_per_bin}.")
+        if not 1 <= channels_per_bin <= MOST_CHANNELS:
+            raise InputError(f"`--channels-per-bin` must be in [1, {MOST_CHANNELS}], got {channels_per_bin}.")
         interface = replace(interface, channels_per_bin=channels_per_bin, num_units=None)
     merged = interface.channels_per_bin
     rule: BinningName = "paper" if interface.binning == "paper" else "uniform"
@@ -97,9 +103,9 @@ def follow(network: Network, counts: Iterable[Array]) -> None:
 def _timed(running: Stream, counts: Iterable[Array]) -> Iterator[tuple[bool, float, Tensor]]:
     """Scores after every step, whether it had input, and the seconds that it took to compute."""
     started = None
-    for count in counts:
+    for now in counts:
         started = time.perf_counter()
-        scores = running.step(count).scores
+        scores = running.step(now).scores
         yield True, time.perf_counter() - started, scores
     if started is None:  # nothing to finish
         return
@@ -122,6 +128,27 @@ def recorded_counts(binning: Binning, num_units: int, path: Path, sample: int) -
     return counts if counts.any() else counts[:0]
 
 
+def read_lines(source: TextIO) -> Iterator[str]:
+    """Lines of another program, none of them endless.
+
+    Raises:
+        InputError: If a line is longer than an event, or no text.
+    """
+    for number in count(1):
+        try:
+            line = source.readline(LONGEST_LINE)
+        except UnicodeDecodeError as error:
+            raise InputError(f"line {number} must be text, `SECONDS CHANNEL`; {error}.") from error
+        if len(line) == LONGEST_LINE:
+            raise InputError(
+                f"line {number} must be `SECONDS CHANNEL`, got {line[:20]!r} and {LONGEST_LINE} characters or"
+                " more."
+            )
+        if not line:
+            return
+        yield line
+
+
 def live_counts(binning: Binning, num_units: int, lines: Iterable[str]) -> Iterator[Array]:
     """Counts of one time step after the other, each ``(I,)``, as the first later event closes it.
 
@@ -132,8 +159,14 @@ def live_counts(binning: Binning, num_units: int, lines: Iterable[str]) -> Itera
     """
     counts, now, last = np.zeros(binning.num_inputs), 0, binning.num_steps(sys.maxsize)
     has_begun = False
-    for step, channel in _steps(binning, num_units, lines):
-        for _ in range(min(step, last) - now):
+    for number, (step, channel) in enumerate(_steps(binning, num_units, lines), start=1):
+        silence = min(step, last) - now
+        if silence > LONGEST_SILENCE:
+            raise InputError(
+                f"line {number}: an event must come within {LONGEST_SILENCE:,} time steps of the one before,"
+                f" got {silence:,}; start anew after a silence."
+            )
+        for _ in range(silence):
             yield counts
             counts = np.zeros_like(counts)
         if step >= last:  # the end of the clip
@@ -165,11 +198,11 @@ def _event(number: int, line: str, num_units: int) -> tuple[float, int]:
         seconds, channel = line.split()
         event = float(seconds), int(channel)
     except ValueError:
-        raise InputError(f"line {number} must be `SECONDS CHANNEL`, got {line.strip()!r}.") from None
-    if not 0 <= event[1] < num_units or not np.isfinite(event[0]):
+        raise InputError(f"line {number} must be `SECONDS CHANNEL`, got {line.strip()!r:.80}.") from None
+    if not 0 <= event[1] < num_units or not abs(event[0]) <= LATEST_S:
         raise InputError(
             f"line {number}: the channel must be in [0, {num_units - 1}] and the time a number, got"
-            f" {line.strip()!r}; if one input merges channels, give --channels-per-bin."
+            f" {line.strip()!r:.80}; if one input merges channels, give --channels-per-bin."
         )
     return event
 

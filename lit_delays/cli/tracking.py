@@ -16,7 +16,7 @@ from typing_extensions import override
 from lit_delays.atomic_files import write_atomic
 from lit_delays.cli.wandb_server import answers, has_key
 from lit_delays.data.module import SpikeData
-from lit_delays.training.callbacks.stop_signals import Interrupted
+from lit_delays.stopping import Interrupted
 
 
 class SaveConfig(SaveConfigCallback):

@@ -1,12 +1,14 @@
 """SpikeData, the LightningDataModule: from a data set to batches."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import lightning.pytorch as pl
 import numpy as np
+from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 from typing_extensions import override
 
@@ -14,8 +16,10 @@ from lit_delays.components import Factory
 from lit_delays.data.augmentations import AugmentConfig, augmented, generator_of
 from lit_delays.data.batches import Batch
 from lit_delays.data.binning import Binning
+from lit_delays.data.class_names import listed
 from lit_delays.data.datasets import SHD, Dataset
 from lit_delays.data.datasets.base import require
+from lit_delays.data.notes import notes_on_classes, notes_on_times
 from lit_delays.data.sampler import EpochSampler
 from lit_delays.data.samples import UNKNOWN, Batches, Ints, Samples
 from lit_delays.data.splits import HoldOut, ValidationName
@@ -101,7 +105,7 @@ class SpikeData(pl.LightningDataModule):
         if len(names) < 2:
             raise InputError(
                 f"{self.dataset.name_of('train')}: `labels` must be of two or more classes, got {len(names)}"
-                f" ({', '.join(names)}); there is nothing to learn from one."
+                f" ({listed(names)}); there is nothing to learn from one."
             )
         return names
 
@@ -189,6 +193,7 @@ class SpikeData(pl.LightningDataModule):
             return self.test_dataloader()
         samples = self.dataset.open_file(self.predict_file)
         _check_classes(samples, self.class_names, str(self.predict_file))
+        _say(notes_on_times(samples, str(self.predict_file), self.time_step_ms))
         return self._loader(samples)
 
     @override
@@ -239,10 +244,28 @@ class SpikeData(pl.LightningDataModule):
                     f"{self.dataset.name_of(split)}: `labels` of sample {int(unknown.argmax())} must be"
                     f" known, got {UNKNOWN}; give the file as --data.predict_file, to `predict`."
                 )
+            if samples.is_silent:
+                raise InputError(
+                    f"{self.dataset.name_of(split)}: samples must have inputs, got {len(samples):,} without a"
+                    " single spike or value; there is nothing to learn."
+                )
             if split != "train":
                 _check_classes(samples, self.class_names, self.dataset.name_of(split))
             self._opened[split] = samples
+            self._say_what_is_odd(split)
         return self._opened[split]
+
+    def _say_what_is_odd(self, split: Split) -> None:
+        samples, where = self._opened[split], self.dataset.name_of(split)
+        _say(notes_on_times(samples, where, self.time_step_ms))
+        if split == "train":
+            _say(notes_on_classes(samples, where))
+
+
+@rank_zero_only
+def _say(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr, flush=True)
 
 
 def _check_classes(samples: Samples, names: tuple[str, ...], where: str) -> None:
@@ -250,7 +273,7 @@ def _check_classes(samples: Samples, names: tuple[str, ...], where: str) -> None
     if samples.class_names and samples.class_names != names:
         raise InputError(
             f"{where}: `extra/keys` must name the classes of the training file,"
-            f" {', '.join(names)}, got {', '.join(samples.class_names)}."
+            f" {listed(names)}, got {listed(samples.class_names)}."
         )
     if (largest := int(samples.labels.max())) >= len(names):
         raise InputError(

@@ -25,8 +25,8 @@ class RealArrays(Samples):
 
     Example:
         >>> import numpy as np
-        >>> waves = RealArrays(values=np.ones((5, 20, 3), np.float32), labels=[0, 1, 0, 1, 1])
-        >>> len(waves), waves.names
+        >>> samples = RealArrays(values=np.ones((5, 20, 3), np.float32), labels=[0, 1, 0, 1, 1])
+        >>> len(samples), samples.names
         (5, ('0', '1'))
     """
 
@@ -44,6 +44,11 @@ class RealArrays(Samples):
         if found.dtype not in (np.float16, np.float32):
             found = found.astype(np.float32)
         object.__setattr__(self, "values", found)
+
+    @property
+    @override
+    def is_silent(self) -> bool:
+        return not any(sample.any() for sample in self.values)  # ends with the first that has some
 
     @override
     def batch(self, indices: Ints, binning: Binning) -> DenseBatch:

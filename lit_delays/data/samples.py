@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from lit_delays.data.batches import Batch
 from lit_delays.data.binning import Binning
+from lit_delays.data.class_names import check_class_names
 from lit_delays.errors import InputError
 
 Ints = NDArray[np.int64]
@@ -42,6 +43,7 @@ class Samples(ABC):
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", _integers("labels", self.labels))
         object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
+        check_class_names(self.class_names, "`class_names`")
         if len(self.labels) == 0:
             raise InputError("`labels` must hold at least one sample, got 0.")
         if self.labels.min() < UNKNOWN or self.labels.max() >= (len(self.class_names) or np.inf):
@@ -59,6 +61,11 @@ class Samples(ABC):
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    @abstractmethod
+    def is_silent(self) -> bool:
+        """Whether no sample has any input."""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -88,6 +88,11 @@ class SpikeArrays(Samples):
         units = np.concatenate([self.units[:0], *(self.units[here] for here in slices)])
         return times, units, ends - starts
 
+    @property
+    @override
+    def is_silent(self) -> bool:
+        return len(self.times) == 0
+
     @override
     def batch(self, indices: Ints, binning: Binning) -> EventBatch:
         times, units, lengths = self.gather(indices)

@@ -94,8 +94,8 @@ def _whole_delays(synapses: Synapses, gain: Tensor, bias: Tensor) -> WholeDelays
         num_lags=synapses.num_lags,
         keep_length=synapses.keep_length,
     ).to(weight)
-    if isinstance(synapses, WholeDelays):
-        bias = bias + gain * synapses.bias.double()
+    if (own := getattr(synapses, "bias", None)) is not None:
+        bias = bias + gain * own.double()
     made.weight.copy_(weight.double() * gain.view(-1, 1, 1))
     made.delay = delay.to(torch.int16)
     made.bias.copy_(bias)

@@ -1,6 +1,6 @@
-"""The deployed network one time step at a time: what a device does that hears a microphone.
+"""The deployed network one time step at a time: as on a device behind a microphone.
 
-A spike is known the moment it comes and heard up to a delay later: synapses keep a ring of currents to come.
+A spike is known the moment it comes and acts up to a delay later: synapses keep a ring of currents to come.
 Nothing looks ahead.
 
 Letters: I inputs, N neurons of a layer, C classes.

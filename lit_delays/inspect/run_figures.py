@@ -88,6 +88,7 @@ def draw_all(
     folder: Path,
 ) -> list[Path]:
     """Draw every figure for which there is something to draw; returns their paths."""
+    names = [f"{name:.40}".replace("$", r"\$") for name in names]  # no formula, no name across the page
     figures = [draw_learning(rows, folder / "learning.png")]
     figures.append(draw_delays(network, histograms, folder / "delays.png"))
     if observation is not None:

@@ -23,7 +23,7 @@ class Activity(Metric):
 
     Args:
         network: Whose records are to come.
-        options: As of torchmetrics' ``Metric``.
+        kwargs: As of torchmetrics' ``Metric``.
 
     Example:
         >>> from lit_delays.snn.network import NetworkConfig
@@ -39,8 +39,8 @@ class Activity(Metric):
     is_differentiable = False
     full_state_update = False
 
-    def __init__(self, network: Network, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, network: Network, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         *hidden, _ = network.named_layers().items()
         self._names = [name for name, _ in hidden]
         self._steps_per_second = 1000 / network.config.time_step_ms
@@ -72,3 +72,8 @@ class Activity(Metric):
             shares[f"silent/{name}"] = (spikes == 0).float().mean()
             fired, possible = fired + spikes.sum(), possible + steps * len(spikes)
         return {"activation_sparsity": 1 - fired / possible} | rates | shares
+
+    @override
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """Figure and axes with the rates and shares, as of any metric of torchmetrics."""
+        return self._plot(val, ax)

@@ -9,10 +9,9 @@ from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lit_delays.errors import InputError
 from lit_delays.report.results import Result, interval
+from lit_delays.security.yaml_guard import read_yaml_file
 from lit_delays.training.runs import best_checkpoint, default_name, last_checkpoint
 
 # Student's t, 97.5 %, for 1 to 9 degrees of freedom; above, its expansion in 1 / degrees is exact to 0.001
@@ -80,7 +79,7 @@ def load_models(folders: Iterable[Path]) -> list[Model]:
     results: defaultdict[str, dict[Repetition, Result]] = defaultdict(dict)
     tested: dict[tuple[Any, ...], Path] = {}
     for folder in folders:
-        config, result = yaml.safe_load((folder / "config.yaml").read_text()), Result.load(folder)
+        config, result = read_yaml_file(folder / "config.yaml"), Result.load(folder)
         key = _key(config)
         configs.setdefault(key, config)
         repetition = (config["seed_everything"], config.get("start_from"))
@@ -164,7 +163,7 @@ def _config_of_run(checkpoint: Path) -> dict[str, Any] | None:
     run = checkpoint.parent.parent
     if checkpoint not in (best_checkpoint(run), last_checkpoint(run)) or not (run / "config.yaml").is_file():
         return None
-    config: dict[str, Any] = yaml.safe_load((run / "config.yaml").read_text())
+    config: dict[str, Any] = read_yaml_file(run / "config.yaml")
     return config
 
 

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lit_delays.atomic_files import write_atomic
+from lit_delays.errors import InputError
+from lit_delays.security.yaml_guard import read_text
 from lit_delays.training.runs import RESULT
 
 
@@ -50,8 +52,28 @@ class Result:
 
     @classmethod
     def load(cls, run_dir: Path) -> "Result":
-        """Read ``result.json`` from the folder of a run."""
-        return cls(**json.loads((run_dir / RESULT).read_text()))
+        """Read ``result.json`` from the folder of a run.
+
+        Raises:
+            InputError: If it is none.
+        """
+        try:
+            result = cls(**json.loads(read_text(run_dir / RESULT)))
+            result._check()
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InputError(f"{run_dir / RESULT} is no result ({error}); repeat its run.") from error
+        return result
+
+    def _check(self) -> None:
+        """Refuse values that no run could have."""
+        shares, counts = (self.accuracy, self.last_accuracy), (self.num_samples, self.epoch, self.num_epochs)
+        texts, minutes = (self.selection, self.model or ""), self.minutes or 0
+        if not all(share is None or 0 <= share <= 1 for share in shares):
+            raise ValueError(f"accuracies must be in [0, 1], got {shares}")
+        if not all(type(count) is int and count >= 1 for count in (*counts, self.num_parameters)):
+            raise ValueError(f"numbers must be whole, at least 1, got {counts}, {self.num_parameters!r:.80}")
+        if not all(isinstance(text, str) for text in texts) or not 0 <= minutes < math.inf:
+            raise ValueError(f"`selection` must be text, `minutes` at least 0, got {texts}, {minutes!r:.80}")
 
 
 def interval(accuracy: float, num_samples: int) -> tuple[float, float]:

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import yaml
-
 from lit_delays.errors import InputError
 from lit_delays.report.models import Model, delays_of
 from lit_delays.report.results import Result, interval
+from lit_delays.security.yaml_guard import read_yaml_file
 from lit_delays.sweeps import manifest
 from lit_delays.training.runs import RESULT
 
@@ -44,7 +43,7 @@ def row(folder: Path) -> list[str]:
     result = Result.load(folder)
     return [
         folder.name,
-        delays_of(yaml.safe_load((folder / "config.yaml").read_text())).removesuffix(" delays"),
+        delays_of(read_yaml_file(folder / "config.yaml")).removesuffix(" delays"),
         f"{result.accuracy:.1%}",
         _range(interval(result.accuracy, result.num_samples)),
         f"{result.epoch} of {result.num_epochs}",

@@ -4,6 +4,7 @@ A file may point to other files of this machine, name code to load, or promise m
 What a file can still do to HDF5 itself, `subprocess_reader.py` keeps from the trainer.
 """
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_delays.errors import InputError
+from lit_delays.security.stored_bytes import refuse_holes
 
 MAX_SAMPLES = 10_000_000  # a hundred times SSC
 MAX_CHUNK_BYTES = 2**26  # what one piece of a file unpacks to; HDF5's own choice is below 2**20
@@ -24,10 +26,11 @@ def open_hdf5(path: Path) -> h5py.File:
     """Open a file for reading, without the locks that network drives lack.
 
     Raises:
-        InputError: If it is not there, or not HDF5.
+        InputError: If it is not there, not HDF5, or mostly holes.
     """
     if not path.is_file():
         raise InputError(f"cannot find {path.absolute()}; check the path.")
+    refuse_holes(path)
     try:
         return h5py.File(path, "r", locking=False, rdcc_nbytes=MAX_CHUNK_BYTES)  # no chunk is unpacked twice
     except (OSError, RuntimeError) as error:
@@ -101,6 +104,12 @@ def _check_kind(found: h5py.Dataset, kinds: str, where: str) -> None:
     if is_vlen != kinds.startswith("vlen ") or kind not in kinds.removeprefix("vlen "):
         got = f"lists of {inner}" if is_vlen else str(dtype)
         raise InputError(f"{where} must hold {KINDS[kinds]}, got {got}.")
+    if isinstance(inner, np.dtype) and not inner.isnative:  # h5py (3.16) hands its bytes over unswapped
+        order = "big" if sys.byteorder == "little" else "little"
+        raise InputError(
+            f"{where} must hold {KINDS[kinds]} in {sys.byteorder}-endian byte order, got {order}-endian"
+            f" {inner.str}; write them as h5py.vlen_dtype({inner.newbyteorder('=').str!r})."
+        )
     if kind == "O" and h5py.check_string_dtype(dtype) is None:
         raise InputError(f"{where} must hold {KINDS[kinds]}, got references.")
     if kind == "S" and dtype.itemsize > MAX_TEXT_BYTES:

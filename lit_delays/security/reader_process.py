@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 
 from lit_delays.errors import InputError
 from lit_delays.security.hdf5_guard import open_hdf5
+from lit_delays.security.stored_bytes import stored_bytes
 
 Piece = tuple[Mapping[str, NDArray[Any]], int, int]  # arrays by name, samples done, samples in all
 
 MEMORY = 2**30  # bytes of address space; spoken digits take 2**27, and samples of 200,000 spikes fit
 SECONDS = 20  # of processor time, and one more for every megabyte: thirty times what is needed
+MOST_SECONDS = 3600  # enough for a hundred gigabytes
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
 MAX_SENTENCE = 1000  # characters; a file may bring its own names of types
 
@@ -65,7 +67,7 @@ def _end_with_parent() -> None:
 
 def seconds_for(path: Path) -> int:
     """Processor time that a file may take."""
-    return SECONDS + (path.stat().st_size >> 20 if path.is_file() else 0)
+    return min(SECONDS + (stored_bytes(path) >> 20 if path.is_file() else 0), MOST_SECONDS)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ def delayed_sum(x: Tensor, kernel: Tensor, num_steps: int) -> Tensor:
     Args:
         x: Input, shape ``(T, B, I)``.
         kernel: Weight of every lag, shape ``(K, O, I)``; lag 0 is now.
-        num_steps: Output steps ``T'``, at most ``T + K - 1``; later ones hear only delayed inputs.
+        num_steps: Output steps ``T'``, at most ``T + K - 1``; later ones sum delayed inputs alone.
 
     Returns:
         Summed currents, shape ``(T', B, O)``. Under autocast the products are reduced, and the sums are

@@ -6,6 +6,7 @@ Shape letters: T input steps, T' output steps, B samples, N neurons, I inputs, C
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from numbers import Integral
 from typing import Any, NamedTuple, get_args
 
 import torch
@@ -16,10 +17,13 @@ from lit_delays.components import Factory, plain, rebuild
 from lit_delays.errors import InputError
 from lit_delays.interface import Interface
 from lit_delays.snn.neurons import LIF, Neuron, State, SynapticFilter
+from lit_delays.snn.neurons.readouts import readout_of
 from lit_delays.snn.operation import Operation
 from lit_delays.snn.readout import Decision, class_scores
 from lit_delays.snn.synapses import Synapses, SynapticDelays
 from lit_delays.time_grid import TimeGrid
+
+MOST_LAYERS, MOST_NEURONS = 1000, 2**31  # hidden ones; of a layer, and channels of an input
 
 MakeSynapses = Callable[[int, int, float], Synapses]  # inputs, neurons, time step in ms
 MakeNeuron = Callable[[int, float], Neuron]  # neurons, time step in ms
@@ -89,8 +93,10 @@ class NetworkConfig:
             object.__setattr__(self, name, Factory.of(getattr(self, name)))
         grid, sizes = TimeGrid(self.time_step_ms), self.hidden_sizes
         for name in ("num_inputs", "num_classes"):
-            self._require(name, getattr(self, name) >= 1, "at least 1")
-        self._require("hidden_sizes", bool(sizes) and min(sizes) >= 1, "one or more numbers of at least 1")
+            self._require(name, _are_sizes([getattr(self, name)]), f"a whole number in [1, {MOST_NEURONS}]")
+        self._require("hidden_sizes", min(sizes, default=0) >= 1, "one or more numbers of at least 1")
+        self._require("hidden_sizes", _are_sizes(sizes), f"whole numbers of at most {MOST_NEURONS}")
+        self._require("hidden_sizes", len(sizes) <= MOST_LAYERS, f"at most {MOST_LAYERS} numbers")
         self._require("layers", len(self.layers) <= len(sizes), f"at most {len(sizes)} entries, one a layer")
         self._require("decision", self.decision in get_args(Decision), "sum, mean, max or spike_count")
         self._require("dropout", 0 <= self.dropout < 1, "in [0, 1)")
@@ -101,7 +107,7 @@ class NetworkConfig:
         if not holds:
             value = getattr(self, name)
             got = list(value) if isinstance(value, tuple) else value
-            raise InputError(f"`{name}` must be {rule}, got {got}.")
+            raise InputError(f"`{name}` must be {rule}, got {got!s:.80}.")
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -117,15 +123,34 @@ class NetworkConfig:
             InputError: If it is nothing of the kind, or names a class that may not be imported.
         """
         try:
+            if len(values["layers"]) > len(values["hidden_sizes"]):
+                raise TypeError("`layers` has more entries than `hidden_sizes`")
+            if _has_giants(values):
+                raise OverflowError("a number is above 2^63")
             layers = [None if layer is None else LayerConfig(**_rebuilt(layer)) for layer in values["layers"]]
             return cls(**{**_rebuilt(values), "layers": layers})
-        except (KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"these are not the options of a network: {error}.") from error
+        except InputError:
+            raise
+        except (LookupError, TypeError, ValueError, OverflowError, AttributeError, RecursionError) as error:
+            raise InputError(f"these are not the options of a network: {error!s:.200}.") from error
 
     def of_layer(self, index: int, name: str) -> Any:
         """The factory of a hidden layer: its own, or that of all."""
         own = self.layers[index] if index < len(self.layers) else None
         return (own and getattr(own, name)) or getattr(self, name)
+
+
+def _are_sizes(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, Integral) and 1 <= int(value) <= MOST_NEURONS for value in values)
+
+
+def _has_giants(value: Any) -> bool:
+    """Whether a whole number in plain values is larger than any that torch can take."""
+    if isinstance(value, Mapping):
+        return any(map(_has_giants, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_has_giants, value))
+    return isinstance(value, int) and abs(value) >= 2**63
 
 
 def _rebuilt(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,7 +202,7 @@ class Layer(nn.Module):
         self.dropout, self.synaptic_filter = dropout, synaptic_filter
 
     def forward(self, x: Tensor) -> Tensor:
-        """What the next layer hears."""
+        """The input of the next layer."""
         current = self.synapses(x)
         mask = F.dropout(torch.ones_like(current[:1]), self.dropout, self.training)  # one for all time steps
         output = layer_output(self, current, mask)
@@ -196,13 +221,13 @@ class Layer(nn.Module):
         return LayerState(ring, self.neuron.initial_state(ring[:, 0]), lingering)
 
     def step(self, x: Tensor, state: LayerState) -> tuple[Tensor, Tensor, LayerState]:
-        """One step in evaluation: output of the neurons, what the next layer hears, and the new state."""
+        """One step in evaluation: output of the neurons, input of the next layer, and the new state."""
         current, ring = self.synapses.step(x, state.ring)
         output, neuron = self.neuron.step(self.normed(current), state.neuron)
-        heard, lingering = output, state.synaptic_filter
+        passed_on, lingering = output, state.synaptic_filter
         if self.synaptic_filter is not None:
-            heard, lingering = self.synaptic_filter.step(output, state.synaptic_filter)
-        return output, heard, LayerState(ring, neuron, lingering)
+            passed_on, lingering = self.synaptic_filter.step(output, state.synaptic_filter)
+        return output, passed_on, LayerState(ring, neuron, lingering)
 
 
 def _layer_output(layer: Layer, current: Tensor, mask: Tensor) -> Tensor:
@@ -320,7 +345,7 @@ def make_layers(config: NetworkConfig) -> list[Layer]:
     """The layers that the configuration wants, the readout last."""
     sizes, step_ms = [config.num_inputs, *config.hidden_sizes], config.time_step_ms
     hidden = [make_layer(config, index, *pair) for index, pair in enumerate(pairwise(sizes))]
-    neuron = hidden[-1].neuron.readout(config.num_classes, config.decision == "spike_count")
+    neuron = readout_of(hidden[-1].neuron, config.num_classes, config.decision == "spike_count")
     return [*hidden, Layer(config.synapses(sizes[-1], config.num_classes, step_ms), nn.Identity(), neuron)]
 
 

@@ -6,7 +6,7 @@ of that step is zero almost everywhere; backpropagation uses a bump around the t
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -23,8 +23,16 @@ class Surrogate(ABC):
         """Stand-in for the derivative at ``excess = v - threshold``, same shape."""
 
 
+class Positive:
+    """A dataclass whose numbers must all be above 0."""
+
+    def __post_init__(self) -> None:
+        for option in fields(self):  # type: ignore[arg-type]
+            require_positive(option.name, getattr(self, option.name))
+
+
 @dataclass(frozen=True)
-class ATan(Surrogate):
+class ATan(Positive, Surrogate):
     r"""Slope of an arctangent, :math:`\frac{\alpha/2}{1 + (\frac{\pi}{2} \alpha x)^2}`.
 
     Args:
@@ -40,15 +48,12 @@ class ATan(Surrogate):
 
     slope: float = 5.0
 
-    def __post_init__(self) -> None:
-        require_positive("slope", self.slope)
-
     def derivative(self, excess: Tensor) -> Tensor:  # noqa: D102
         return (self.slope / 2) / (1 + (torch.pi / 2 * self.slope * excess) ** 2)
 
 
 @dataclass(frozen=True)
-class FastSigmoid(Surrogate):
+class FastSigmoid(Positive, Surrogate):
     r"""Slope of a fast sigmoid, :math:`1 / (1 + \alpha |x|)^2`.
 
     Args:
@@ -64,15 +69,12 @@ class FastSigmoid(Surrogate):
 
     slope: float = 5.0
 
-    def __post_init__(self) -> None:
-        require_positive("slope", self.slope)
-
     def derivative(self, excess: Tensor) -> Tensor:  # noqa: D102
         return 1 / (1 + self.slope * excess.abs()) ** 2
 
 
 @dataclass(frozen=True)
-class Triangle(Surrogate):
+class Triangle(Positive, Surrogate):
     r"""A triangle, :math:`\max(0, 1 - \alpha |x|)`.
 
     Args:
@@ -88,15 +90,12 @@ class Triangle(Surrogate):
 
     slope: float = 1.0
 
-    def __post_init__(self) -> None:
-        require_positive("slope", self.slope)
-
     def derivative(self, excess: Tensor) -> Tensor:  # noqa: D102
         return torch.relu(1 - self.slope * excess.abs())
 
 
 @dataclass(frozen=True)
-class Boxcar(Surrogate):
+class Boxcar(Positive, Surrogate):
     r"""A box: 1 for :math:`-h < x \le h`, 0 elsewhere.
 
     Args:
@@ -112,15 +111,12 @@ class Boxcar(Surrogate):
 
     half_width: float = 0.5
 
-    def __post_init__(self) -> None:
-        require_positive("half_width", self.half_width)
-
     def derivative(self, excess: Tensor) -> Tensor:  # noqa: D102
         return ((excess > -self.half_width) & (excess <= self.half_width)).to(excess.dtype)
 
 
 @dataclass(frozen=True)
-class SLAYER(Surrogate):
+class SLAYER(Positive, Surrogate):
     r"""An exponential on both sides, :math:`\frac{c \alpha}{2} e^{-\alpha |x|}`.
 
     Args:
@@ -137,10 +133,6 @@ class SLAYER(Surrogate):
 
     slope: float = 5.0
     scale: float = 0.4
-
-    def __post_init__(self) -> None:
-        require_positive("slope", self.slope)
-        require_positive("scale", self.scale)
 
     def derivative(self, excess: Tensor) -> Tensor:  # noqa: D102
         return (self.scale * self.slope / 2) * torch.exp(-self.slope * excess.abs())
@@ -173,6 +165,11 @@ def spike(excess: Tensor, surrogate: Surrogate, strict: bool = False) -> Tensor:
     return _Spike.apply(excess, surrogate, strict)  # type: ignore[no-any-return, no-untyped-call]
 
 
+def derivative(surrogate: Surrogate, excess: Tensor) -> Tensor:
+    """The stand-in, of the type of ``excess``: one may answer in True and False."""
+    return surrogate.derivative(excess).to(excess.dtype)
+
+
 def is_above(excess: Tensor, strict: bool) -> Tensor:
     """Ones and zeros of the type of ``excess``."""
     return (excess > 0 if strict else excess >= 0).to(excess.dtype)
@@ -193,4 +190,4 @@ class _Spike(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (excess,) = ctx.saved_tensors
-        return grad * ctx.surrogate.derivative(excess), None, None
+        return grad * derivative(ctx.surrogate, excess), None, None

@@ -10,10 +10,12 @@ from typing import Any
 
 from lit_delays.atomic_files import write_atomic
 from lit_delays.errors import InputError
-from lit_delays.training.runs import RESULT, default_name
+from lit_delays.progress import track
+from lit_delays.training.runs import NAME, RESULT, default_name
 
 FILE_NAME = "manifest.jsonl"
 LONGEST_NAME = 64
+LARGEST = 2**24  # bytes; a line has about 500
 
 ReadOptions = Callable[[list[str]], dict[str, Any]]
 
@@ -46,13 +48,13 @@ def plan(lines: Sequence[list[str]], folder: Path, read_options: ReadOptions) ->
     Raises:
         InputError: If ``fit`` would refuse a line; no run has been started then.
     """
-    runs = {}
-    for number, line in enumerate(lines):
+    runs, common = {}, set(lines[0]).intersection(*lines) if lines else set()
+    for number, line in enumerate(track(lines, "reading the options of all runs", len(lines))):
         try:
             options = read_options(line)
         except InputError as error:
             raise InputError(f"line {number} of the sweep, `fit {shlex.join(line)}`: {error}") from error
-        name = _name(line, lines, default_name(options))
+        name = _name(line, common, default_name(options))
         placed = [f"--trainer.default_root_dir={folder}", f"--name={name}"]
         runs[name] = Run(name, ["fit", *line, *placed])
     return list(runs.values())
@@ -69,15 +71,33 @@ def load(path: Path) -> list[Run]:
     Raises:
         InputError: If a line is not a run.
     """
+    if path.exists() and not (path.is_file() and path.stat().st_size <= LARGEST):
+        raise InputError(f"{path} must be a file of at most {LARGEST // 2**20} MB.")
     try:
-        return [Run(**json.loads(line)) for line in path.read_text().splitlines()]
-    except (ValueError, TypeError) as error:
+        return [_run(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{path} is no manifest ({error}); write it with `sweep FILE --slurm`.") from error
 
 
-def _name(line: list[str], lines: Sequence[list[str]], default: str) -> str:
+def is_name(name: str) -> bool:
+    """Whether it names a folder beside others, and nothing else."""
+    return bool(NAME.fullmatch(name)) and name.strip(".") != ""
+
+
+def _run(about: Any) -> Run:
+    """One line, which must name a folder beside the manifest, and a command of ours."""
+    run = Run(**about)
+    words = run.command if isinstance(run.command, list) else []
+    if not words or words[0] != "fit" or not all(isinstance(word, str) for word in words):
+        raise ValueError(f"`command` must be words after `fit`, got {run.command!r:.80}")
+    if not (isinstance(run.name, str) and is_name(run.name)):
+        raise ValueError(f"`name` must be that of a folder, got {run.name!r:.80}")
+    return run
+
+
+def _name(line: list[str], common: set[str], default: str) -> str:
     """What sets this line apart, and the name that ``fit`` would give it."""
-    own = [word for word in line if any(word not in other for other in lines)]
+    own = [word for word in line if word not in common]
     return "-".join([*map(_value, own), default])[-LONGEST_NAME:]
 
 

@@ -15,8 +15,10 @@ from typing import IO
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, TaskID
 
+from lit_delays.plain_text import printable
 from lit_delays.sweeps.manifest import Run
 
 LOG_NAME = "output.log"
@@ -58,6 +60,7 @@ class Runner:
         self.folder, self.jobs = folder, jobs
         self.children: list[Child] = []
         self.failed: list[Run] = []
+        self.made_elsewhere: set[str] = set()
         console = Console(stderr=True)
         self.progress = Progress(console=console, disable=not console.is_terminal)
         self.total = self.progress.add_task("sweep")
@@ -84,6 +87,11 @@ class Runner:
             return False
         log = _locked(self.folder / run.name / LOG_NAME)
         if log is None:
+            if run.name not in self.made_elsewhere:
+                self.made_elsewhere.add(run.name)
+                self.progress.console.print(
+                    f"another process makes {run.name}; waiting for it", highlight=False
+                )
             return False
         with log:  # the process keeps it open, and so the lock
             if run.is_done(self.folder):
@@ -106,7 +114,8 @@ class Runner:
 
     def _look_after_children(self) -> None:
         for child in list(self.children):
-            self.progress.update(child.task, description=f"{child.run.name}  {self.last_words(child.run)}")
+            words = escape(printable(self.last_words(child.run)))  # no colours, no commands of a terminal
+            self.progress.update(child.task, description=f"{child.run.name}  {words}")
             if child.process.poll() is not None:
                 self.children.remove(child)
                 self._finish(child)
@@ -140,9 +149,10 @@ class Runner:
 
 
 def _locked(path: Path) -> IO[bytes] | None:
-    """The file, open for appending and locked, or None where another process has it.
+    """The file, open for appending and locked, or None where another process has it, here or elsewhere.
 
-    The lock belongs to the open file, which the run's process inherits: it ends with the last of them.
+    The lock belongs to the open file, which the run's process inherits: it ends with the last of them. Where
+    the file system has no locks, there is none.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("ab")
@@ -151,6 +161,8 @@ def _locked(path: Path) -> IO[bytes] | None:
     except BlockingIOError:
         file.close()
         return None
+    except OSError:
+        pass
     return file
 
 

@@ -1,11 +1,14 @@
 """A sweep on a cluster: one SLURM job array, with a task for each line of the manifest."""
 
+import re
 import shlex
 import sys
 from pathlib import Path
 
+from lit_delays.errors import InputError
 from lit_delays.sweeps.manifest import FILE_NAME
 
+PLAIN = re.compile(r"[A-Za-z0-9/._+][A-Za-z0-9/._+=,@-]*")
 SCRIPT = """#!/bin/bash
 # Task i makes run i of the manifest, and goes on with it when it is requeued. What your cluster needs besides
 # goes in front: sbatch --partition=NAME --gpus=1 --time=4:00:00 THIS_FILE
@@ -25,6 +28,15 @@ exit $code
 
 
 def slurm_script(folder: Path, num_runs: int) -> str:
-    """A job array with one task for each line of the manifest."""
+    """A job array with one task for each line of the manifest.
+
+    Raises:
+        InputError: If the folder's name would mean something in a script.
+    """
+    if not PLAIN.fullmatch(str(folder)):
+        raise InputError(
+            "--slurm needs a folder of letters, digits and /._+=,@- alone, which mean nothing in a script,"
+            f" got {str(folder)!r}; give another --folder."
+        )
     command = [sys.executable, "-m", "lit_delays", "sweep", str(folder / FILE_NAME)]
     return SCRIPT.format(name=folder.name, last=num_runs - 1, folder=folder, command=shlex.join(command))

@@ -1,6 +1,7 @@
 """Checkpoints as they come from the disk: tensors and plain values, never code."""
 
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -8,8 +9,21 @@ import torch
 from torch import Tensor
 
 from lit_delays.errors import InputError
+from lit_delays.security.stored_bytes import refuse_holes
+from lit_delays.snn.synapses import Synapses
 
 PREFIX = "network."  # of the network's tensors in the checkpoint of a classifier
+MOST_EPOCHS = 2**31
+MOST_TAPS = 2**28  # of the dense kernel of a layer, which is made whenever it acts: 1 GiB
+FIELDS: dict[str, Any] = {  # of a checkpoint of Lightning's, where they are there
+    "global_step": int,
+    "pytorch-lightning_version": str,
+    "hparams_name": str | None,
+    "loops": dict,
+    "callbacks": dict,
+    "optimizer_states": list,
+    "lr_schedulers": list,
+}
 
 
 def read_checkpoint(path: Path, otherwise: str = "give one of a run that has trained") -> dict[str, Any]:
@@ -25,7 +39,9 @@ def read_checkpoint(path: Path, otherwise: str = "give one of a run that has tra
     """
     if not path.is_file():
         raise InputError(f"no checkpoint at {path}; {otherwise}.")
+    refuse_holes(path)
     try:
+        _require_its_size(path)
         content = torch.load(path, weights_only=True, map_location="cpu")
     except OSError as error:  # it may be whole
         raise InputError(f"cannot read {path}: {error.strerror or error}; repeat the command.") from error
@@ -41,11 +57,72 @@ def read_checkpoint(path: Path, otherwise: str = "give one of a run that has tra
     return content
 
 
+def _require_its_size(path: Path) -> None:
+    """See that an archive holds no more than its own bytes, as torch writes it: zeros pack 1000:1."""
+    with path.open("rb") as file:
+        is_archive = file.read(4) == b"PK\x03\x04"  # as torch decides it
+    if is_archive:
+        with zipfile.ZipFile(path) as archive:
+            held = sum(part.file_size for part in archive.infolist())
+        if held > path.stat().st_size:
+            raise zipfile.BadZipFile(f"{held:,} bytes are packed")
+
+
 def _has_tensors_and_epoch(content: Any) -> TypeGuard[dict[str, Any]]:
-    if not isinstance(content, dict) or not isinstance(content.get("epoch"), int):
+    epoch = content.get("epoch") if isinstance(content, dict) else None
+    if type(epoch) is not int or not 0 <= epoch < MOST_EPOCHS:
         return False
     tensors = content.get("state_dict")
-    return isinstance(tensors, dict) and all(isinstance(value, Tensor) for value in tensors.values())
+    return (
+        isinstance(tensors, dict)
+        and all(isinstance(name, str) and isinstance(value, Tensor) for name, value in tensors.items())
+        and all(isinstance(content[name], kind) for name, kind in FIELDS.items() if name in content)
+        and all(_is_whole(tensor) for tensor in _all_tensors(content))
+    )
+
+
+def _is_whole(tensor: Tensor) -> bool:
+    """Whether every number of a tensor is in the file: one number can pass for thousands."""
+    is_plain = tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+    return is_plain and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+
+
+def _all_tensors(value: Any) -> Iterator[Tensor]:
+    left, seen = [value], set()
+    while left:
+        value = left.pop()
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, Mapping | Sequence) and not isinstance(value, str) and id(value) not in seen:
+            seen.add(id(value))  # a list may hold itself
+            left += value.values() if isinstance(value, Mapping) else value
+
+
+def require_room(name: str, synapses: Synapses) -> None:
+    """Refuse synapses from a file whose dense kernel would take more than a layer may.
+
+    Raises:
+        InputError: If it would.
+    """
+    num_taps = synapses.num_lags * synapses.num_inputs * synapses.num_outputs
+    if num_taps > MOST_TAPS:
+        raise InputError(
+            f"{name} must have at most {MOST_TAPS:,} pairs of neurons times lags, got {num_taps:,}; it is not"
+            " from a network that was trained here."
+        )
+
+
+def require_numbers(tensors: Mapping[str, Tensor]) -> None:
+    """Refuse tensors of a network that are not all real numbers.
+
+    Raises:
+        InputError: If one is not.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_complex() or not tensor.isfinite().all():
+            raise InputError(
+                f"`{name}` must be all numbers; the training diverged: take one of an earlier epoch."
+            )
 
 
 def network_options(saved: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from typing_extensions import override
 
 from lit_delays.atomic_files import write_atomic
+from lit_delays.errors import InputError
 from lit_delays.training.epoch_table import EpochTable
 
 
@@ -19,14 +21,52 @@ class WholeCheckpoints(TorchCheckpointIO):
     """Writes a checkpoint beside its place and moves it there in one step.
 
     Lightning writes it into the system's temporary folder, from where it is copied if that is another disk:
-    a run killed meanwhile would be left with half a checkpoint.
+    a run killed meanwhile would be left with half a checkpoint. The names of checkpoints may be filled with
+    numbers, so their place is known here alone.
+
+    Args:
+        folder: That checkpoints must stay in; None for anywhere.
     """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        super().__init__()
+        self.folder = folder
 
     @override
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        content = io.BytesIO()
-        torch.save(checkpoint, content)
+        self._check_place(path)
+        content = _serialised(checkpoint)
+        if content is None:
+            states = checkpoint.get("callbacks", {})
+            whose = next((name for name, state in states.items() if _serialised(state) is None), "a callback")
+            raise InputError(
+                f"the state of {whose} must be tensors and plain values, or no run could go on from its"
+                " checkpoint; convert NumPy's numbers and objects of your own in its `state_dict`."
+            )
         write_atomic(Path(path), content.getvalue())
+
+    @override
+    def remove_checkpoint(self, path: Any) -> None:
+        self._check_place(path)
+        super().remove_checkpoint(path)
+
+    def _check_place(self, path: Any) -> None:
+        if self.folder is not None and not Path(path).resolve().is_relative_to(self.folder.resolve()):
+            raise InputError(
+                f"a checkpoint must stay in the run's folder {self.folder}, got {path}; change `filename`."
+            )
+
+
+def _serialised(state: Any) -> io.BytesIO | None:
+    """The state as it goes to the disk; None if it could not be read from there without running code."""
+    content = io.BytesIO()
+    try:
+        torch.save(state, content)
+        content.seek(0)
+        torch.load(content, weights_only=True, map_location="meta")  # no number is read
+    except (pickle.UnpicklingError, pickle.PicklingError, AttributeError, TypeError):
+        return None
+    return content
 
 
 class RunCheckpoint(ModelCheckpoint):
@@ -60,11 +100,18 @@ class RunCheckpoint(ModelCheckpoint):
 class LastCheckpoint(RunCheckpoint):
     """The state after the newest epoch, written when that epoch's row is in the table.
 
-    Lightning logs an epoch after it has saved it: killed in between, a run would go on without the row.
+    Lightning logs an epoch after it has saved it: killed in between, a run would go on without the row. Where
+    a callback adds epochs, as averaging weights does, the one before them is not kept: nothing goes on there.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, save_on_train_epoch_end=True)
+        self._planned = 0  # epochs
+
+    @override
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        self._planned = trainer.max_epochs or 0
 
     @override
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -73,4 +120,5 @@ class LastCheckpoint(RunCheckpoint):
             if isinstance(logger, EpochTable):
                 logger.log_metrics({name: float(value) for name, value in row.items()} | {"epoch": epoch})
                 logger.save()
-        super().on_train_epoch_end(trainer, pl_module)
+        if not self._planned <= epoch + 1 < (trainer.max_epochs or 0):
+            super().on_train_epoch_end(trainer, pl_module)

@@ -3,6 +3,7 @@
 import csv
 import io
 from argparse import Namespace
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
 from lit_delays.atomic_files import write_atomic
+from lit_delays.errors import InputError
 
 FILE_NAME = "metrics.csv"
 
@@ -34,7 +36,9 @@ class EpochTable(Logger):
     def __init__(self, run_dir: Path) -> None:
         super().__init__()
         self.path = run_dir / FILE_NAME
-        self.rows: Rows = read_table(self.path) if self.path.exists() else {}
+        self.rows: Rows = {}
+        with suppress(FileNotFoundError, InputError):  # of a run that is made again: it is replaced
+            self.rows = read_table(self.path)
 
     @property
     @override
@@ -83,9 +87,19 @@ class EpochTable(Logger):
 
 
 def read_table(path: Path) -> Rows:
-    """Metrics by epoch, as the table at ``path`` holds them; empty cells are left out."""
-    with path.open(newline="") as file:
-        return {
-            int(row.pop("epoch")): {name: float(value) for name, value in row.items() if value}
-            for row in csv.DictReader(file)
-        }
+    """Metrics by epoch, as the table at ``path`` holds them; empty cells are left out.
+
+    Raises:
+        InputError: If it is no such table.
+    """
+    try:
+        with path.open(newline="") as file:
+            return {
+                int(row.pop("epoch")): {name: float(value) for name, value in row.items() if value}
+                for row in csv.DictReader(file)
+            }
+    except (ValueError, TypeError, KeyError, csv.Error) as error:
+        raise InputError(
+            f"{path} must have a row of numbers an epoch, and is cut or edited; repeat the command of its run"
+            " to make it again."
+        ) from error

@@ -7,7 +7,12 @@ from torch import Tensor
 from lit_delays.errors import InputError
 from lit_delays.snn.network import Network
 from lit_delays.snn.synapses import Synapses
-from lit_delays.training.checkpoint_files import first_misfit, network_tensors, read_checkpoint
+from lit_delays.training.checkpoint_files import (
+    first_misfit,
+    network_tensors,
+    read_checkpoint,
+    require_numbers,
+)
 
 
 def start_from(network: Network, checkpoint: Path) -> None:
@@ -22,13 +27,15 @@ def start_from(network: Network, checkpoint: Path) -> None:
         checkpoint: A file that training of a :class:`~lit_delays.training.classifier.DelayClassifier` left.
 
     Raises:
-        InputError: If the file is missing or no such checkpoint, or if a tensor does not fit.
+        InputError: If the file is missing or no such checkpoint, or if a tensor does not fit or
+            has something else than numbers.
     """
     trained = network_tensors(read_checkpoint(checkpoint, "check `--start_from`"))
     if not trained:
         raise InputError(f"{checkpoint} holds no network of lit_delays; check `--start_from`.")
     if misfit := first_misfit(network.state_dict(), trained):
         raise InputError(f"{checkpoint} does not fit this network: {misfit}; give the options of its run.")
+    require_numbers(trained)
     for name, module in network.named_modules():
         if isinstance(module, Synapses) and (delay := trained.get(f"{name}.delay")) is not None:
             _check_range(checkpoint, delay, module.num_lags - 1, network.config.time_step_ms)

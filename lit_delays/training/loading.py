@@ -1,10 +1,13 @@
 """From a checkpoint back to the network in it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
+from lit_delays.components import is_ours
 from lit_delays.errors import InputError
 from lit_delays.interface import Interface
 from lit_delays.snn.network import Network, NetworkConfig
@@ -13,6 +16,8 @@ from lit_delays.training.checkpoint_files import (
     network_options,
     network_tensors,
     read_checkpoint,
+    require_numbers,
+    require_room,
 )
 from lit_delays.training.classifier import INTERFACE
 
@@ -45,15 +50,34 @@ def load_network(checkpoint: Path) -> Trained:
         )
     try:
         interface = Interface.of(saved[INTERFACE]) if INTERFACE in saved else None
-        network = Network(NetworkConfig.of(options), interface)
+        config = NetworkConfig.of(options)
+        sketch = _sketch(config, tensors)
+        if misfit := first_misfit(sketch.state_dict(), tensors):
+            raise InputError(f"does not fit its own options: {misfit}; give another one.")
+        for name, synapses in sketch.named_synapses().items():
+            require_room(name, synapses)
+        require_numbers(tensors)
+        network = Network(config, interface)
     except InputError as error:
         raise InputError(f"{checkpoint}: {error}") from error
-    except (TypeError, OverflowError, RuntimeError) as error:  # options of other types or sizes
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # options of other types or sizes
         raise InputError(f"{checkpoint}: its options make no network ({error}); give another one.") from error
-    if misfit := first_misfit(network.state_dict(), tensors):
-        raise InputError(f"{checkpoint} does not fit its own options: {misfit}; give another one.")
     trained_in = next(
         (tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()), torch.float32
     )
     network.to(torch.promote_types(trained_in, torch.float32)).load_state_dict(tensors)
     return Trained(network.eval(), saved["epoch"] + 1)
+
+
+def _sketch(config: NetworkConfig, tensors: Mapping[str, Tensor]) -> Network:
+    """The network without memory for its numbers: sizes are believed once the tensors have been seen."""
+    num_layers = len({name.split(".")[1] for name in tensors if name.startswith("layers.")})
+    if num_layers != len(config.hidden_sizes):
+        raise InputError(
+            f"`hidden_sizes` must be those of its {num_layers} hidden layers, got {len(config.hidden_sizes)}."
+        )
+    factories = [config.of_layer(at, kind) for at in range(num_layers) for kind in ("neuron", "synapses")]
+    if not all(is_ours(factory.cls) for factory in factories):
+        return Network(config)  # allowed by the user; they may look at their numbers while they are made
+    with torch.device("meta"):
+        return Network(config)

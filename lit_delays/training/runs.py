@@ -19,18 +19,26 @@ FREE_DATASET = ("data_dir", "train_file", "val_file", "test_file")  # hashes hol
 FREE_DATA = ("num_workers", "predict_file")
 HELD_TRAINER = (
     "max_epochs",
+    "min_epochs",
     "max_steps",
+    "min_steps",
+    "max_time",
     "accumulate_grad_batches",
     "gradient_clip_val",
     "gradient_clip_algorithm",
     "precision",
     "limit_train_batches",
     "limit_val_batches",
+    "limit_test_batches",
     "overfit_batches",
     "val_check_interval",
     "check_val_every_n_epoch",
     "sync_batchnorm",
+    "use_distributed_sampler",
 )  # and the number of devices, as it turns out to be: `ExactResume` holds a run to it
+FREE_CALLBACKS = re.compile(
+    r"lightning\..*(ProgressBar|Monitor|Summary|Checkpoint)|lit_delays\..*"
+)  # look on
 
 
 def run_folder(config: dict[str, Any]) -> Path:
@@ -96,7 +104,31 @@ def _held(options: dict[str, Any]) -> dict[str, Any]:
     free = (*FREE_DATA, *(f"dataset.init_args.{name}" for name in FREE_DATASET))
     held["data"] = {name: value for name, value in data.items() if name not in free}
     held["trainer"] = {name: value for name, value in trainer.items() if name in HELD_TRAINER}
+    if "callbacks" in trainer:
+        held["trainer"] |= _held_callbacks(trainer["callbacks"])
     return held
+
+
+def is_free(callback: type) -> bool:
+    """Whether a class of callbacks only looks on, or is ours."""
+    return bool(FREE_CALLBACKS.fullmatch(f"{callback.__module__}.{callback.__qualname__}"))
+
+
+def _held_callbacks(callbacks: Any) -> dict[str, Any]:
+    """Which callbacks may change the training, and their options.
+
+    Example:
+        >>> _held_callbacks([{"class_path": "mine.Noise", "init_args": {"size": 2}}])
+        {'callbacks': 'Noise', 'callbacks.Noise': {'size': 2}}
+    """
+    given = callbacks if isinstance(callbacks, list) else [callbacks] if callbacks else []
+    held: dict[str, Any] = {}
+    for callback in given:
+        if not FREE_CALLBACKS.fullmatch(callback["class_path"]):
+            name = class_name(callback)
+            held[f"{name}.{len(held) + 1}" if name in held else name] = callback.get("init_args") or {}
+    options = {f"callbacks.{name}": init_args for name, init_args in held.items()}
+    return {"callbacks": ", ".join(held) or "none"} | options
 
 
 def _flat(options: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -35,12 +35,16 @@ class Forked:
 
 
 class Forker:
-    """Stands in for `subprocess_reader._started`; keeps what the last reader took."""
+    """Stands in for `subprocess_reader._started`; keeps what the last reader took.
 
-    def __init__(self):
+    Args:
+        seconds: Of processor time for a small file; what a reader has by default.
+    """
+
+    def __init__(self, seconds=None):
         environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        self.server = subprocess.Popen(SERVER, env=environment, **pipes)
+        self.server = subprocess.Popen([*SERVER, json.dumps(seconds)], env=environment, **pipes)
         self.last = None
 
     def __call__(self, reader, path, options, folder):
@@ -60,6 +64,7 @@ def serve():
     from lit_delays.data.storage import shd_layout  # noqa: F401  (once, not for every file)
     from lit_delays.security import reader_process
 
+    reader_process.SECONDS = json.loads(sys.argv[1]) or reader_process.SECONDS
     for line in sys.stdin:
         with tempfile.TemporaryFile("w+") as output:
             if not (child := os.fork()):

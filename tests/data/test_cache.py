@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from lit_delays.data.storage import array_file as cache
 from lit_delays.data.storage import cache as packing
 from lit_delays.data.storage import spike_files as files
 from lit_delays.data.storage.cache import default_cache_dir
+from lit_delays.data.storage.hashes import sha256_of
 from lit_delays.data.storage.spike_files import open_spikes
 from lit_delays.errors import InputError
 from tests.data.three import assert_is_the_file, write
@@ -32,6 +34,44 @@ def test_a_changed_file_is_packed_anew(source):
     open_spikes(source)
     write(source, labels=[0, 0, 0])
     assert open_spikes(source).labels.tolist() == [0, 0, 0]
+
+
+def replace_by_renaming(path, content):
+    path.with_name("other").write_bytes(content)
+    path.with_name("other").replace(path)
+
+
+@pytest.mark.parametrize("replace", [Path.write_bytes, replace_by_renaming])
+def test_a_file_replaced_by_one_of_equal_size_and_date_is_packed_anew(source, tmp_path, replace):
+    other = write(tmp_path / "other.h5", labels=[0, 1, 1])
+    date = source.stat().st_mtime_ns
+    assert open_spikes(source).labels.tolist() == [1, 0, 1]
+    first = sha256_of(source)
+    assert other.stat().st_size == source.stat().st_size
+    replace(source, other.read_bytes())
+    os.utime(source, ns=(date, date))
+    assert open_spikes(source).labels.tolist() == [0, 1, 1]
+    assert sha256_of(source) != first
+
+
+@pytest.mark.parametrize("note", [b"", b"no digest", b"zz" * 32, b"\xff" * 64, b"a" * 10**6, None])
+def test_a_note_of_a_digest_that_is_none_is_made_anew(source, caches, note):
+    first = sha256_of(source)
+    caches.mkdir(exist_ok=True)
+    assert sha256_of(source) == first
+    (kept,) = caches.iterdir()
+    kept.unlink()
+    os.mkfifo(kept) if note is None else kept.write_bytes(note)
+    assert sha256_of(source) == first
+
+
+def crafted(**changes):
+    """A cache as its file is, with a right checksum, but for some arrays."""
+
+    def make(path):
+        cache.save(path, arrays_of(path) | changes, about_of(path))
+
+    return make
 
 
 def damage_header(path):
@@ -78,6 +118,23 @@ DAMAGES = {
     "arrays that do not fit": lambda path: cache.save(
         path, arrays_of(path) | {"indptr": np.array([0, 2, 2, 9])}, about_of(path)
     ),
+    "unit out of range": crafted(units=np.array([5, 700, 0], np.uint16)),
+    "time that is no number": crafted(times=np.array([0.1, np.nan, 1], np.float16)),
+    "infinite time": crafted(times=np.array([0.1, np.inf, 1], np.float32)),
+    "time beyond the last": crafted(times=np.array([0.1, 0.25, 60.1], np.float64)),
+    "negative time": crafted(times=np.array([-0.1, 0.25, 1], np.float32)),
+    "times that descend": crafted(times=np.array([0.25, 0.1, 1], np.float16)),
+    "big-endian times": crafted(times=np.array([0.1, 0.25, 1], ">f4")),
+    "names that are not UTF-8": crafted(class_names=np.frombuffer(b"n\xff\0yes", np.uint8)),
+    "a name that steers the terminal": crafted(class_names=np.frombuffer(b"n\x1b[2J\0yes", np.uint8)),
+    "names that are alike": crafted(class_names=np.frombuffer(b"yes\0yes", np.uint8)),
+    "an empty name": crafted(class_names=np.frombuffer(b"\0yes", np.uint8)),
+    "a label without a name": crafted(labels=np.array([1, 0, 2])),
+    "a negative label": crafted(labels=np.array([1, -2, 0])),
+    "a label without end": crafted(labels=np.array([1, 0, 10**12]), class_names=np.frombuffer(b"", np.uint8)),
+    "sample that ends before it starts": crafted(indptr=np.array([0, 2, 1, 3])),
+    "a pipe": lambda path: (path.unlink(), os.mkfifo(path)),
+    "holes": lambda path: os.truncate(path, 10**12),
     "endless header": lambda path: path.write_bytes(cache.MAGIC + b"\xff" * 16 + b"[" * 10**6),
 }
 
@@ -224,4 +281,4 @@ def test_caches_live_where_the_environment_says(monkeypatch, tmp_path):
 def test_the_cache_says_what_it_is_about(source, caches):
     open_spikes(source)
     (packed,) = caches.iterdir()
-    assert about_of(packed)["size"] == source.stat().st_size
+    assert about_of(packed)["file"][0] == source.stat().st_size

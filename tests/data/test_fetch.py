@@ -201,6 +201,40 @@ def drip(handler):
         time.sleep(0.02)
 
 
+def drip_head(handler):
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Drip: ")
+    drip(handler)
+
+
+def drip_status(handler):
+    for byte in b"HTTP/1.1 200 " + b"O" * 60:
+        handler.wfile.write(bytes([byte]))
+        time.sleep(0.02)
+
+
+def continue_without_end(handler):
+    for _ in range(10**6):
+        handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+
+
+def heads_without_end(handler):
+    handler.wfile.write(b"HTTP/1.1 100 Continue\r\nX-Drip: ")
+    drip(handler)
+
+
+def drip_length_of_chunk(handler):
+    handler.head(200, Transfer_Encoding="chunked", **RANGES)
+    handler.wfile.write(b"10;")
+    drip(handler)
+
+
+def trailer_without_end(handler):
+    handler.head(200, Transfer_Encoding="chunked", **RANGES)
+    handler.wfile.write(b"10\r\n" + bytes(16) + b"\r\n0\r\n")
+    for _ in range(10**6):
+        handler.wfile.write(b"X-Trailer: x\r\n" * 100)
+
+
 def pour(handler):
     handler.head(200, Transfer_Encoding="chunked", **RANGES)
     for _ in range(100):
@@ -217,6 +251,36 @@ BAD = {
         KEPT,
     ),
     "stall at once": ([stall], "cannot get {}: no byte came for 0.4 s; check the network and --mirror.", ()),
+    "drip of a head": (
+        [drip_head],
+        "cannot get {}: no whole answer came within 0.4 s; check the network and --mirror.",
+        (),
+    ),
+    "drip of a status": (
+        [drip_status],
+        "cannot get {}: no whole answer came within 0.4 s; check the network and --mirror.",
+        (),
+    ),
+    "continue without end": (
+        [continue_without_end],
+        "cannot get {}: no whole answer came within 0.4 s; check the network and --mirror.",
+        (),
+    ),
+    "drip of a head of continue": (
+        [heads_without_end],
+        "cannot get {}: no whole answer came within 0.4 s; check the network and --mirror.",
+        (),
+    ),
+    "drip of a chunk's length": (
+        [drip_length_of_chunk],
+        "cannot get {}: no whole answer came within 0.4 s; check the network and --mirror.",
+        (),
+    ),
+    "trailer without end": (
+        [trailer_without_end],
+        "cannot get {}: no whole answer came within 0.4 s; repeat the command to go on.",
+        KEPT,
+    ),
     "drip": (
         [begins(b"", 10**6, then=drip, **RANGES)],
         "cannot get {}: the server is too slow; repeat the command to go on.",
@@ -270,8 +334,24 @@ BAD = {
 def test_a_bad_server_is_one_line_and_no_file(case, run, folder, server):
     turns, sentence, kept = BAD[case]
     server.answers["/digits.h5.zip"] = turns
+    began = time.monotonic()
     assert run().startswith(sentence.format(server.address + "digits.h5.zip"))
+    assert time.monotonic() - began < 10  # four attempts of 0.4 s
     assert_nothing_came(folder, *kept)
+
+
+def test_redirects_share_one_deadline(run, server):
+    for step in range(5):
+        following = f"/{step + 1}" if step < 4 else "/digits.h5.zip"
+
+        def answer(handler, following=following):
+            time.sleep(0.25)
+            handler.head(302, Location=following, Content_Length=0)
+
+        server.answers[f"/{step}"] = [answer]
+    server.answers["/digits.h5.zip"] = [says(302, Location="/0")]
+    assert run().endswith(" 0.4 s; check the network and --mirror.")
+    assert not any(path == "/2" for path, _ in server.asked)
 
 
 def test_no_network_is_one_line(run, folder, server):

@@ -78,6 +78,7 @@ BAD = [
         {"labels": [0, 1, 2]},
         "`labels` of sample 2 must be below the number of names in `extra/keys` (2), got 2.",
     ),
+    ({"keys": [b"yes", b"yes"]}, "`extra/keys` must differ, got 'yes' for class 0 and class 1."),
     ({"labels": [0.0, 1.0, 1.0]}, "`labels` must hold integers, got float64."),
     ({"labels": [[0], [1], [1]]}, "`labels` must have one dimension, got 2."),
     ({"speaker": [0.5, 1.0, 1.0]}, "`extra/speaker` must hold integers, got float64."),
@@ -114,6 +115,34 @@ def test_a_file_that_is_not_hdf5_is_refused(tmp_path):
     path.write_text("spikes")
     with pytest.raises(InputError, match=re.escape(f"{path} must be a whole HDF5 file; HDF5 says: ")):
         open_spikes(path)
+
+
+@pytest.mark.parametrize("dtype", [">i8", ">u2", ">i4", "<u1"])
+def test_labels_and_speakers_are_read_in_any_byte_order(tmp_path, dtype):
+    path = write(tmp_path / "big.h5", labels=np.array([1, 0, 1], dtype), speaker=np.array([3, 3, 4], dtype))
+    assert_is_the_file(open_spikes(path))
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "name", "kind"),
+    [({"time_dtype": np.dtype(f">f{size}")}, "times", f"floats f{size}") for size in (2, 4, 8)]
+    + [({"unit_dtype": np.dtype(f">{kind}")}, "units", f"integers {kind}") for kind in ("u2", "i4", "i8")],
+)
+def test_lists_in_the_other_byte_order_are_refused_and_it_is_named(tmp_path, dtypes, name, kind):
+    """h5py hands their bytes over as if they were in ours: 5 would be read as 1280."""
+    path = write(tmp_path / "big.h5", **dtypes)
+    of, dtype = kind.split()
+    rule = (
+        f"{path}: `spikes/{name}` must hold lists of {of} in little-endian byte order, got big-endian"
+        f" >{dtype}; write them as h5py.vlen_dtype('<{dtype}')."
+    )
+    with pytest.raises(InputError, match="^" + re.escape(rule) + "$"):
+        open_spikes(path)
+
+
+def test_minus_zero_is_zero(tmp_path):
+    times = open_spikes(write(tmp_path / "zero.h5", times=([0.0, -0.0], [], [1.0]))).times
+    assert not np.signbit(times).any()
 
 
 def with_external(file, other):

@@ -8,7 +8,7 @@ import shutil
 import struct
 import time
 from collections import Counter
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,12 @@ from hypothesis import strategies as st
 
 from lit_delays.data.storage import spike_files as files
 from lit_delays.data.storage.cache import load
-from lit_delays.data.storage.spike_files import fit_together
 from lit_delays.errors import InputError
-from tests.data import hostile
+from lit_delays.security import subprocess_reader
+from tests.data import fuzz_hdf5, hostile
+from tests.data.forking import Forker
 
+fit_together = partial(files.fit_together, num_units=700)
 SECONDS = float(os.environ.get("LIT_DELAYS_FUZZ_SECONDS", 0)) / 2
 NUMBERS = [0, 1, 2**16, 2**31, 2**32 - 1, 2**40, 2**63 - 1, 2**64 - 1]
 VALUES = st.binary(min_size=1, max_size=8) | st.sampled_from([struct.pack("<Q", n) for n in NUMBERS])
@@ -129,3 +131,20 @@ def test_a_cache_with_changed_bytes_is_itself_or_nothing(seeds, tmp_path):
     search(check, CHANGES, CUTS, st.booleans())
     assert outcomes["itself"] > 0 < outcomes["nothing"]
     print(outcomes)
+
+
+def test_the_checksum_of_structures_is_hdf5s(tmp_path):
+    """As written by HDF5 behind its superblock, and as its author gives it."""
+    assert fuzz_hdf5.lookup3(b"Four score and seven years ago") == 0x17770551
+    content = hostile.good(tmp_path / "new.h5", libver="latest").read_bytes()
+    assert fuzz_hdf5.lookup3(content[:44]) == int.from_bytes(content[44:48], "little")
+
+
+def test_files_forged_in_their_structures_are_read_or_refused(tmp_path, monkeypatch):
+    """`python -m tests.data.fuzz_hdf5` goes on for as long as you like."""
+    forker = Forker(seconds=2)
+    monkeypatch.setattr(subprocess_reader, "_started", forker)
+    outcomes = fuzz_hdf5.fuzz(seconds=600, seed=0, most=90, keep=tmp_path / "forged")
+    forker.close()
+    assert outcomes["anything else"] == 0
+    assert outcomes["read"] > 0 < outcomes["refused"]

@@ -1,3 +1,5 @@
+import json
+import os
 import re
 from functools import partial
 
@@ -10,6 +12,7 @@ from lit_delays.cli.main import main
 from lit_delays.data.binning import Binning
 from lit_delays.data.datasets.gsc import FOLDER, GSC
 from lit_delays.data.module import SpikeData
+from lit_delays.data.storage import array_file
 from lit_delays.errors import InputError
 
 soundfile = pytest.importorskip("soundfile")
@@ -61,6 +64,27 @@ def test_spectrograms_are_computed_once_and_anew_when_the_recordings_change(fold
     assert cached.stat().st_mtime_ns == before
     soundfile.write(folder / "yes/0ee_nohash_0.wav", tone("yes", 9), 16_000)
     assert len(open_split(folder, "train")) == 5
+
+
+def test_recordings_replaced_by_others_of_equal_names_sizes_and_dates_are_packed_anew(folder):
+    path = folder / "yes" / NAMES[0]
+    before, date = open_split(folder, "train").values[2].copy(), path.stat().st_mtime_ns
+    soundfile.write(path, tone("no", 5), 16_000)
+    os.utime(path, ns=(date, date))
+    assert not np.array_equal(open_split(folder, "train").values[2], before)
+
+
+@pytest.mark.parametrize("crafted", ["nan", "infinite", "short", "another name", "another type"])
+def test_a_crafted_cache_of_spectrograms_is_made_anew(folder, crafted):
+    good = np.array(open_split(folder, "test").values)
+    (stored,) = (folder.parent / "caches").iterdir()
+    text = stored.read_bytes()[len(array_file.MAGIC) + 16 :]
+    about = json.JSONDecoder().raw_decode(text.decode(errors="replace"))[0]["about"]
+    wrong = {"short": good[:1], "another type": good.astype(np.float32)}.get(crafted, good.copy())
+    if crafted in ("nan", "infinite"):
+        wrong[1, 7, 3] = {"nan": np.nan, "infinite": -np.inf}[crafted]
+    array_file.save(stored, {"other" if crafted == "another name" else "features": wrong.ravel()}, about)
+    np.testing.assert_array_equal(open_split(folder, "test").values, good)
 
 
 def test_a_batch_has_time_first_and_the_length_of_the_clip(folder):

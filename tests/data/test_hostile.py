@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,6 +16,7 @@ from lit_delays.data.storage.spike_files import READER, fit_together, open_spike
 from lit_delays.errors import InputError
 from lit_delays.security import reader_process as reader
 from lit_delays.security import subprocess_reader
+from lit_delays.security.stored_bytes import stored_bytes
 from tests.data import hostile
 
 with TemporaryDirectory() as folder:
@@ -119,7 +121,8 @@ def test_the_reader_is_light_limited_and_knows_no_secret(tmp_path, monkeypatch):
     (tmp_path / "folder").mkdir()
     good = hostile.good(tmp_path / "good.h5")
     options = {"num_units": 700}
-    subprocess_reader.read_in_subprocess(READER, good, options, tmp_path / "folder", fit_together)
+    fits = partial(fit_together, **options)
+    subprocess_reader.read_in_subprocess(READER, good, options, tmp_path / "folder", fits)
     assert said[-1] == "[True, True, True, None, '::']"
 
 
@@ -130,6 +133,61 @@ def test_a_question_about_a_link_does_not_follow_it(tmp_path):
         tmp_path / "stranger.h5", labels=hostile.link(h5py.ExternalLink, str(tmp_path / "pipe"), "labels")
     )
     assert "must not be a link" in refusal(path)
+
+
+def with_a_hole(path, place, length):
+    """A hole of so many bytes in a file, which takes no room on the disk."""
+    content = path.read_bytes()
+    with path.open("wb") as file:
+        file.write(content[:place])
+        file.seek(length, os.SEEK_CUR)
+        file.write(content[place:])
+        file.truncate()
+
+
+@pytest.mark.parametrize("at_the_end", [True, False])
+def test_a_file_of_holes_is_refused_at_once_whatever_its_size(at_the_end, tmp_path, caches, forker):
+    path = tmp_path / "stranger.h5"
+    hostile.one_list_ten_thousand_times(path)
+    stored = path.stat().st_size
+    if at_the_end:
+        os.truncate(path, 10**12)
+    else:
+        with_a_hole(path, stored, 10**12 - stored - 4096)
+        with path.open("ab") as file:
+            file.write(bytes(4096))
+    sentence = refusal(path)
+    assert "must hold the 1,000,000,000,000 bytes of its size, got " in sentence
+    assert sentence.endswith(" and holes; get the file anew.")
+    assert reader.seconds_for(path) < 30
+    assert forker.last.seconds < SECONDS
+
+
+def test_a_small_hole_adds_no_spikes(tmp_path):
+    """Lists that share data need room for each: of what is stored."""
+    path = tmp_path / "stranger.h5"
+    hostile.one_list_ten_thousand_times(path)
+    os.truncate(path, path.stat().st_size * 3 // 2)
+    assert "lists must not share data" in refusal(path)
+
+
+def test_a_good_file_with_a_small_hole_is_read(tmp_path):
+    path = hostile.good(tmp_path / "good.h5")
+    os.truncate(path, path.stat().st_size + 4096)
+    assert len(open_spikes(path)) == 3
+
+
+def test_stored_bytes_are_those_between_the_holes(tmp_path):
+    path = tmp_path / "file"
+    for content, hole in ((b"", 0), (bytes(10), 0), (b"x" * 2**20, 2**30), (b"", 2**30)):
+        path.write_bytes(content)
+        os.truncate(path, len(content) + hole)
+        assert stored_bytes(path) == len(content)
+
+
+def test_the_time_of_a_reader_has_an_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(reader, "stored_bytes", lambda path: 10**15)
+    assert reader.seconds_for(hostile.good(tmp_path / "good.h5")) == reader.MOST_SECONDS
 
 
 def test_names_may_be_in_any_language(tmp_path):

@@ -66,6 +66,120 @@ def test_generated_patterns_need_no_files():
     assert len(labels_of(data.test_dataloader())) == 500
 
 
+def notes(capsys):
+    return [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+
+
+def test_sound_data_need_no_note(own, tmp_path, capsys):
+    SpikeData(Patterns).setup()
+    files(own).setup()
+    assert notes(capsys) == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ((0, 3, 0, 3, 1, 1), "1 of its 4 classes (2)"),
+        ((1, 2, 1, 2, 1, 2), "1 of its 3 classes (0)"),
+        (
+            (0, 100, 200, 300, 0, 100),
+            f"297 of its 301 classes ({', '.join(map(str, range(1, 21)))}, ... (297 in all))",
+        ),
+    ],
+)
+def test_classes_without_samples_are_named_once(labels, said, tmp_path, capsys):
+    own = {f"{split}_file": write(tmp_path / f"{split}.h5", labels, keys=None) for split in ("train", "test")}
+    data = files(own)
+    for stage in ("fit", "test"):
+        data.setup(stage)
+    where = own["train_file"]
+    assert notes(capsys) == [
+        f"note: {where} has no sample of {said}; labels are numbers from 0 without gaps."
+    ]
+
+
+def test_a_named_class_without_samples_is_named(own, tmp_path, capsys):
+    own["train_file"] = write(tmp_path / "train.h5", keys=(b"no", b"yes", b"maybe"))
+    own["test_file"] = write(tmp_path / "test.h5", keys=(b"no", b"yes", b"maybe"))
+    files(own).setup()
+    (note,) = notes(capsys)
+    assert "has no sample of 1 of its 3 classes (maybe)" in note
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_split_without_a_single_spike_is_refused(split, own, tmp_path):
+    write(tmp_path / f"{split}.h5", labels=[0], speakers=[3])
+    with pytest.raises(InputError) as refused:
+        files(own).setup()
+    assert str(refused.value) == (
+        f"{own[f'{split}_file']}: samples must have inputs, got 1 without a single spike or value; there is"
+        " nothing to learn."
+    )
+
+
+def test_real_values_that_are_all_zero_are_refused():
+    with pytest.raises(InputError, match="got 4 without a single spike or value; there is nothing to learn"):
+        SpikeData(Zeros).setup()
+
+
+class Zeros(Dataset):
+    num_inputs = 3
+
+    def open(self, split):
+        return RealArrays(values=np.zeros((4, 5, 3), np.float16), labels=[0, 1, 0, 1])
+
+
+def timed(own, tmp_path, scale, **options):
+    """Files whose samples last from the first spike to the last ``scale`` s."""
+    for split in ("train", "test"):
+        path = write(tmp_path / f"{split}.h5")
+        with h5py.File(path, "a") as file:
+            for name, row in (("times", np.float32([0, scale])), ("units", np.uint16([1, 2]))):
+                for index in range(6):
+                    file[f"spikes/{name}"][index] = row
+    files(own, **options).setup()
+
+
+@pytest.mark.parametrize(
+    ("scale", "said"),
+    [
+        (
+            50,
+            "half of the samples last 50 s or longer; times are in s, so divide them by 1000 if they are in"
+            " ms.",
+        ),
+        (0.004, "half of the samples last 4 ms or shorter, and a time step 10 ms; times are in s."),
+    ],
+)
+def test_times_in_another_unit_are_noticed_in_every_file(scale, said, own, tmp_path, capsys):
+    timed(own, tmp_path, scale)
+    assert notes(capsys) == [f"note: {own[f'{split}_file']}: {said}" for split in ("train", "test")]
+    own_file = own["train_file"]
+    files(own, predict_file=own_file).predict_dataloader()
+    assert f"note: {own_file}: {said}" in notes(capsys)
+    timed(own, tmp_path, 0.004 if scale < 1 else 5, time_step_ms=1)
+    assert notes(capsys) == []
+
+
+NAMES = {
+    "`class_names` must differ, got 'yes' for class 0 and class 1.": ("yes", "yes"),
+    "`class_names` of class 1 must be 1 to 200 printable characters, got 'nononononononononono'.": (
+        "yes",
+        "no" * 101,
+    ),
+    "`class_names` of class 0 must be 1 to 200 printable characters, got ''.": ("", "yes"),
+    "`class_names` must have at most 1,048,576 characters in all, got 1,200,000.": [
+        f"{label:0200}" for label in range(6000)
+    ],
+}
+
+
+@pytest.mark.parametrize("sentence", NAMES)
+def test_names_of_classes_are_checked_as_a_whole_whatever_the_data_set(sentence):
+    with pytest.raises(InputError, match="^" + re.escape(sentence) + "$"):
+        RealArrays(values=np.ones((2, 5, 3)), labels=[0, 1], class_names=NAMES[sentence])
+
+
 def test_whole_speakers_are_held_out(own):
     data = files(own)
     data.setup()

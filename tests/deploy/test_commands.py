@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import lightning.pytorch as pl
+import nir
 import numpy as np
 import pytest
 import torch
@@ -160,11 +161,72 @@ def test_a_sample_of_a_file_streams_to_the_answer_of_the_batch(checkpoint, tmp_p
         ("0.1\n", "line 1 must be `SECONDS CHANNEL`, got '0.1'."),
         ("0.1 2\n0.0 2\n", "line 2: events must come in the order of time, got 0 s."),
         ("0.1 20\n", "line 1: the channel must be in [0, 19] and the time a number, got '0.1 20';"),
+        ("1e300 2\n", "line 1: the channel must be in [0, 19] and the time a number, got '1e300 2';"),
+        ("inf 2\n", "line 1: the channel must be in [0, 19] and the time a number, got 'inf 2';"),
+        (f"0.1 {'9' * 990}\n", "line 1: the channel must be in [0, 19] and the time a number, got '0.1 9"),
+        ("1" * 10**6, f"line 1 must be `SECONDS CHANNEL`, got '{'1' * 20}' and 1000 characters or more."),
+        (
+            "0 2\n1e9 2\n",
+            "line 2: an event must come within 100,000 time steps of the one before, got 100,000,000,000",
+        ),
     ],
 )
 def test_wrong_events_are_refused(lines, sentence, checkpoint, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO(lines))
     assert mistake(capsys, "stream", checkpoint, "-").startswith(sentence)
+
+
+def test_events_that_are_no_text_are_refused(checkpoint, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"0.1 2\n\xff\xfe\n"), "utf-8"))
+    line = mistake(capsys, "stream", checkpoint, "-")
+    assert line.startswith("line 1 must be text, `SECONDS CHANNEL`; 'utf-8' codec can't decode byte 0xff")
+
+
+def test_a_clip_that_has_ended_asks_for_no_silence(capsys):
+    binning = Binning("uniform", 10.0, 5, 3, clip_ms=100.0)
+    assert len(list(live_counts(binning, 14, ["0 1\n", "1e9 1\n"]))) == 10
+
+
+@pytest.mark.parametrize("form", ["nir", "torch", "connections", "safetensors"])
+def test_an_export_to_a_full_disk_is_one_sentence_and_leaves_nothing(form, checkpoint, tmp_path):
+    code = (
+        "import resource, signal, sys; from lit_delays.cli.main import main;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); main(sys.argv[1:])"
+    )
+    words = ["export", str(checkpoint), "--format", form, "-o", "net"]
+    environment = {**os.environ, "LIT_DELAYS_CACHE": str(tmp_path / "cache")}
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=False, env=environment
+    )
+    assert ran.returncode == 2, ran.stderr
+    (line,) = ran.stderr.strip().splitlines()
+    assert line == "lit_delays: error: cannot write net: File too large; give another --output."
+    assert not [path for path in tmp_path.iterdir() if "net" in path.name]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ["--readout", "lif"],
+            "`--readout` belongs to --format nir, got --format safetensors; leave it out.",
+        ),
+        (
+            ["--license", "mit", "--format", "nir"],
+            "`--license` belongs to --format safetensors, got nir; leave it out.",
+        ),
+    ],
+)
+def test_an_option_of_another_format_is_refused(words, sentence, checkpoint, capsys):
+    assert mistake(capsys, "export", checkpoint, "-o", "net", *words) == sentence
+
+
+def test_the_readout_and_the_license_are_those_that_were_given(checkpoint, tmp_path):
+    main(["export", str(checkpoint), "--format", "nir", "--readout", "lif", "-o", "net.nir"])
+    assert type(nir.read("net.nir").nodes["readout"]).__name__ == "LIF"
+    main(["export", str(checkpoint), "--license", "mit", "-o", "net"])
+    assert "\nlicense: mit\n" in (tmp_path / "net/README.md").read_text()
 
 
 def test_a_checkpoint_of_something_else_is_named(tmp_path, capsys):

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import nir
 import numpy as np
@@ -45,6 +46,30 @@ def test_a_folder_loads_back_to_the_same_network(small, tmp_path, counts):
     assert {path.name for path in (tmp_path / "net").iterdir()} == {
         "README.md", "config.json", "model.safetensors",
     }  # fmt: skip
+
+
+def test_the_card_says_what_somebody_needs_who_writes_it_anew(small, tmp_path):
+    safetensors_folder.save(small, tmp_path / "net", license_="cc-by-4.0")
+    card = (tmp_path / "net" / "README.md").read_text()
+    assert "\nlicense: cc-by-4.0\n" in card
+    assert "- `LIF`: hidden1 (leak = 0.995024876, v_threshold = 1), hidden2 (" in card
+    assert "It spikes where h[t] >= v_threshold, at it too" in card
+    assert r"s[t] = \Theta(h[t] - \vartheta), \qquad v[t] = h[t]\,(1 - s[t])$$" in card
+    assert (
+        "An event of channel c (of 98) adds 1 to input c // 5, in the time step that starts at the first"
+        " event after the step before, and takes 10 ms with both edges. What is later than 400 ms after the"
+    ) in card
+    safetensors_folder.save(deploy(train_a_little("neurons from outside")), tmp_path / "other")
+    card = (tmp_path / "other" / "README.md").read_text()
+    assert "\nlicense: unknown\n" in card
+    assert "- `Tired`: hidden1, hidden2." in card
+    assert "What the inputs are is not known here." in card
+
+
+@pytest.mark.parametrize("name", ["", "a b", "mit\nx: y"])
+def test_a_license_is_a_name(name, small, tmp_path):
+    with refused(f"`--license` must be a name such as mit or cc-by-4.0, got {name!r}."):
+        safetensors_folder.save(small, tmp_path / "net", license_=name)
 
 
 def test_every_kind_of_network_loads_back(every_kind, tmp_path, counts):
@@ -105,7 +130,8 @@ def test_the_reference_of_nir_runs_neurons_that_differ():
 
 def in_brian2(folder, counts):
     """What docs/export.md shows, in a process of its own: it needs NumPy and Brian2 alone."""
-    python = os.environ.get("LIT_DELAYS_BRIAN2_PYTHON", sys.executable)
+    own = Path(sys.prefix, "brian2", "bin", "python")  # which `make test` makes
+    python = os.environ.get("LIT_DELAYS_BRIAN2_PYTHON", str(own) if own.exists() else sys.executable)
     if subprocess.run([python, "-c", "import brian2"], capture_output=True, check=False).returncode:
         pytest.skip(f"{python} cannot import brian2; $LIT_DELAYS_BRIAN2_PYTHON names one that can")
     text = (ROOT / "docs" / "export.md").read_text()
@@ -147,30 +173,97 @@ def test_a_table_says_what_its_neurons_are():
     assert readout["constants"] == {"leak": 0.5, "v_threshold": None}
 
 
+def run_program(path, counts):
+    """The function that docs/export.md shows."""
+    text = (ROOT / "docs" / "export.md").read_text()
+    (block,) = [
+        block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "run_program" in block
+    ]
+    names = {}
+    exec(block, names)
+    return names["run_program"](path, counts)
+
+
 @pytest.mark.parametrize(
     "kind",
     [
         "paper",
+        "maximum",
+        "mean",
         "layers that differ",
         "heaviside, synaptic filter",
         "relu",
         "neurons and synapses from outside",
     ],
 )
-def test_a_program_gives_the_same_scores(kind, counts):
-    deployed, clip = deploy(train_a_little(kind).double()), counts[:8]
-    program = torch_program.to_program(deployed, len(clip)).module()
-    torch.testing.assert_close(program(clip), deployed.scores(clip), rtol=0, atol=1e-10)
+def test_a_program_gives_the_same_scores_whatever_the_length_the_batch_and_the_numbers(
+    kind, tmp_path, counts
+):
+    deployed = deploy(train_a_little(kind).double())
+    torch_program.save(deployed, tmp_path / "net.pt2")
+    for clip in (counts, counts[:7, :1].float(), counts.int(), counts[:9].to(torch.uint8), counts > 0):
+        scores = run_program(tmp_path / "net.pt2", clip)
+        torch.testing.assert_close(scores, deployed.scores(clip.double()), rtol=0, atol=1e-10)
 
 
-def test_a_program_takes_any_number_of_clips(tmp_path):
-    options = {"hidden_sizes": [4], **delays(keep_length=True)}
-    deployed = deploy(Network(NetworkConfig(num_inputs=20, num_classes=10, **options)))
-    torch_program.save(deployed, tmp_path / "net.pt2", num_steps=2)
-    loaded = torch.export.load(tmp_path / "net.pt2").module()
-    for batch in (1, 5):
-        counts = torch.ones(2, batch, 20)
-        torch.testing.assert_close(loaded(counts), deployed.scores(counts))
+class Restless(LIF):
+    """Neurons that start from a voltage of their own."""
+
+    def initial_state(self, current):
+        return {"v_mem": torch.full_like(current, 0.7)}
+
+
+def test_a_program_starts_from_rest_wherever_that_is(tmp_path, counts):
+    config = NetworkConfig(num_inputs=20, num_classes=10, hidden_sizes=[8], neuron=Restless)
+    deployed = deploy(Network(config).double())
+    torch_program.save(deployed, tmp_path / "net.pt2")
+    scores = run_program(tmp_path / "net.pt2", counts)
+    torch.testing.assert_close(scores, deployed.scores(counts), rtol=0, atol=1e-10)
+
+
+def test_clips_of_several_lengths_share_a_batch(counts):
+    deployed = deploy(train_a_little().double())
+    step, ends = torch_program.OneStep(deployed), torch.tensor([5, 9, len(counts)])
+    state = step.zeros(3)
+    for at in range(len(counts) + step.extra_steps[-1]):
+        after_end = (at + 1 - ends).clamp(min=0)
+        now = counts[min(at, len(counts) - 1)] * (after_end == 0).unsqueeze(-1)
+        scores, state = step(now, after_end, state)
+    for sample, end in enumerate(ends):
+        alone = deployed.scores(counts[:end, sample : sample + 1])
+        torch.testing.assert_close(scores[sample : sample + 1], alone, rtol=0, atol=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore")  # torch.onnx and onnxscript deprecate much
+def test_onnx_of_a_program_runs_in_onnxruntime(tmp_path, counts):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    deployed = deploy(train_a_little("layers that differ"))
+    program = torch_program.to_program(deployed)
+    torch.onnx.export(program, dynamo=True, verbose=False).save(tmp_path / "net.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
+    step, clip = torch_program.OneStep(deployed), counts.float()
+    for batch in (1, 3):
+        fed = [value.numpy() for value in step.zeros(batch).values()]
+        for at in range(len(clip) + step.extra_steps[-1]):
+            now = clip[min(at, len(clip) - 1), :batch].numpy() * (at < len(clip))
+            after_end = np.full(batch, max(0, at + 1 - len(clip)))
+            names = [each.name for each in session.get_inputs()]
+            scores, *fed = session.run(None, dict(zip(names, [now, after_end, *fed], strict=True)))
+        expected = deployed.scores(clip[:, :batch])
+        torch.testing.assert_close(torch.from_numpy(scores), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["paper", "layers that differ"])
+def test_a_network_itself_goes_through_export_and_func(kind, counts):
+    network, clip = train_a_little(kind).double(), counts[:8]
+    batch = {1: torch.export.Dim("batch", min=1)}
+    program = torch.export.export(network, (clip,), dynamic_shapes=(batch,)).module()
+    torch.testing.assert_close(program(clip[:, :2]), network(clip[:, :2]), rtol=0, atol=1e-12)
+    one_by_one = torch.func.vmap(lambda sample: network(sample[:, None])[:, 0], in_dims=1, out_dims=1)
+    torch.testing.assert_close(one_by_one(clip), network(clip), rtol=0, atol=1e-12)
+    called = torch.func.functional_call(network, dict(network.named_parameters()), (clip,))
+    torch.testing.assert_close(called, network(clip), rtol=0, atol=1e-12)
 
 
 def refused(sentence):
@@ -197,11 +290,6 @@ def test_nir_refuses_neurons_that_it_has_no_node_for(kind, name, tmp_path):
     ):
         nir_graph.save(deploy(train_a_little(kind)), tmp_path / "net")
     assert not list(tmp_path.iterdir())
-
-
-def test_a_program_has_a_length(small, tmp_path):
-    with refused("`--num-steps` must be at least 1, got 0."):
-        torch_program.save(small, tmp_path / "net.pt2", num_steps=0)
 
 
 def test_what_fails_half_way_leaves_nothing(tmp_path):
@@ -291,6 +379,13 @@ NOT_WHOLE = "is not whole; export it anew. What is wrong: "
         ),
         (layer(num_lags=3), "the delays of hidden1 must be in [0, 2] time steps, got 0"),
         (layer(num_lags=10**9), f"{NOT_WHOLE}`num_lags` of layers.0 must be in [1, 32768], got 1000000000"),
+        (network(num_inputs=10**400), "these are not the options of a network: a number is above 2^63."),
+        (network(num_inputs=20.0), "`num_inputs` must be a whole number in [1, 2147483648], got 20.0."),
+        (network(hidden_sizes=[1] * 10**5), "`hidden_sizes` must be at most 1000 numbers, got ["),
+        (network(layers=[None] * 10**5), "these are not the options of a network: `layers` has more"),
+        (neuron(init_args={"v_threshold": float("nan")}), "`v_threshold` must be above 0, got nan."),
+        (lambda c: c | {"format": "x" * 10**6}, "has format 'xxxxx"),
+        (lambda c: c | {"new": "x" * 2**24}, "config.json: more than 16,777,216 bytes"),
         (layer(num_lags=True), f"{NOT_WHOLE}`num_lags` of layers.0 must be in [1, 32768], got True"),
         (layer(keep_length=1), f"{NOT_WHOLE}`keep_length` of layers.0 must be true or false, got 1"),
         (interface(class_names=["a"]), "`class_names` must name 10 classes, got 1."),
@@ -308,6 +403,37 @@ def test_a_wrong_config_says_what_is_wrong(change, sentence, small, tmp_path):
     with refused(sentence) as stopped:
         safetensors_folder.load(tmp_path / "net")
     assert "\n" not in str(stopped.value)
+    assert len(str(stopped.value)) < 700
+
+
+WRONG = (None, True, -1, 1.5, float("nan"), 10**400, "x", [], [1], {}, [[]], {"class_path": "LIF"})
+
+
+def fields(value, path=()):
+    """Where there is a value in plain values, the outermost ones first."""
+    yield path
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in inside:
+        yield from fields(item, (*path, key))
+
+
+def test_any_field_of_a_config_may_be_wrong(small, tmp_path):
+    """Whatever stands in a field, a network comes back or one line says why not."""
+    safetensors_folder.save(small, tmp_path / "net")
+    content, lines = (tmp_path / "net" / "config.json").read_text(), []
+    for *path, last in list(fields(json.loads(content)))[1:]:
+        for wrong in WRONG:
+            changed = inner = json.loads(content)
+            for key in path:
+                inner = inner[key]
+            inner[last] = wrong
+            (tmp_path / "net" / "config.json").write_text(json.dumps(changed))
+            try:
+                safetensors_folder.load(tmp_path / "net")
+            except InputError as error:
+                lines.append(str(error))
+    assert not any("\n" in line or len(line) > 600 for line in lines)
+    assert len(lines) > 200
 
 
 def tensors(**changes):

@@ -64,3 +64,22 @@ def test_a_diverged_network_is_refused():
     sentence = "the weights of hidden2 are not all numbers; take the checkpoint of an earlier epoch."
     with pytest.raises(InputError, match=re.escape(sentence)):
         deploy(network)
+
+
+@pytest.mark.parametrize(
+    "norm", [torch.nn.LayerNorm(12), torch.nn.BatchNorm1d(12, track_running_stats=False)]
+)
+def test_a_norm_that_is_no_map_of_single_neurons_is_refused(norm):
+    network = train_a_little()
+    network.layers[0].norm = norm
+    sentence = f"only batch norms can be folded into synapses, got {type(norm).__name__}."
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        deploy(network)
+
+
+def test_a_deployed_network_shares_nothing_with_the_trained_one_and_learns_nothing(trained):
+    deployed = deploy(trained)
+    mine, theirs = (set(map(id, network.modules())) for network in (deployed, trained))
+    assert not mine & theirs
+    assert not any(module.training for module in deployed.modules())
+    assert not any(parameter.requires_grad for parameter in deployed.parameters())

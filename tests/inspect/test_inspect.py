@@ -117,7 +117,7 @@ def test_a_file_is_cut_into_inputs_as_the_data_of_the_run_were(tmp_path, capsys)
         told.append(capsys.readouterr().out)
     assert "data: validation set of SpikeFiles, 6 samples" in told[0]
     assert f"data: {tmp_path}/train.h5, 12 samples" in told[1]
-    write(tmp_path / "other.h5", names=(b"a", b"b", b"c"))
+    write(tmp_path / "other.h5", names=(b"a", b"b", b"c"), labels=[0, 1, 2] * 4)
     line = mistake(capsys, "inspect", "runs/own", "--data", str(tmp_path / "other.h5"))
     assert line == (
         f"{tmp_path}/other.h5 must have the inputs and classes that the network was trained for, 14 and 2,"

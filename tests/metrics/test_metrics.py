@@ -2,9 +2,12 @@
 
 from functools import partial
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 from torch import nn
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MulticlassAccuracy
 
 from lit_delays.deploy.deploy import deploy
 from lit_delays.metrics import Activity, SynapticOperations, delay_histogram, footprints
@@ -111,6 +114,42 @@ def test_the_average_does_not_depend_on_the_batches(counts):
     network = network_of()
     whole = operations(network, counts)
     assert operations(network, counts[:, :1], counts[:, 1:]) == pytest.approx(whole)
+
+
+def test_a_count_above_one_in_one_sample_costs_the_same_whatever_the_batches():
+    network, counts = network_of(), torch.zeros(30, 4, 20)
+    counts[3], counts[5, 2, 1] = 1, 2
+    whole = operations(network, counts)
+    assert whole["effective_macs"] > 0
+    for size in (1, 2, 3):
+        assert operations(network, *counts.split(size, dim=1)) == pytest.approx(whole)
+
+
+def test_costs_and_accuracy_share_a_collection(counts):
+    network = network_of()
+    together = MetricCollection(
+        [Activity(network), SynapticOperations(network), MulticlassAccuracy(10, average="micro")]
+    )
+    record, labels = record_of(network, counts), torch.arange(4)
+    together.update(record=record, preds=torch.eye(4, 10), target=labels)
+    whole, alone = together.compute(), operations(network, counts)
+    assert float(whole["MulticlassAccuracy"]) == 1
+    assert {name: float(whole[name]) for name in alone} == alone
+    assert "firing_rate/hidden1" in whole
+    forward = together(record=record, preds=torch.eye(4, 10), target=labels)
+    assert forward.keys() == whole.keys()
+
+
+@pytest.mark.parametrize("kind", [Activity, SynapticOperations])
+def test_a_metric_takes_the_options_of_torchmetrics_and_draws_itself(kind, counts):
+    network = network_of()
+    metric = kind(network, sync_on_compute=False, compute_with_cache=False)
+    assert not metric.sync_on_compute
+    metric.update(record_of(network, counts))
+    figure, axes = metric.plot()
+    assert len(figure.axes) == 1
+    assert len(axes.lines) == len(metric.compute())
+    plt.close(figure)
 
 
 @pytest.mark.parametrize("options", [{}, {"fan_in": 9, "num_synapses": 2}, {"delays": "none"}])

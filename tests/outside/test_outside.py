@@ -139,22 +139,16 @@ def test_a_safetensors_folder_comes_back_with_equal_spikes(run, counts, tmp_path
 
 def test_a_torch_program_gives_equal_scores(run, network, counts, tmp_path):
     path = tmp_path / "net.pt2"
-    main(
-        [
-            "export",
-            str(run),
-            "--format",
-            "torch",
-            "-o",
-            str(path),
-            "--precision",
-            "float64",
-            "--num-steps",
-            "30",
-        ]
-    )
-    program = torch.export.load(path).module()
-    torch.testing.assert_close(program(counts), network.scores(counts), rtol=0, atol=1e-9)
+    main(["export", str(run), "--format", "torch", "-o", str(path), "--precision", "float64"])
+    files = {"about.json": ""}
+    step, batch = torch.export.load(path, extra_files=files).module(), counts.shape[1]
+    about = json.loads(files["about.json"])
+    state = {name: torch.zeros(batch, *shape).double() for name, shape in about["state"].items()}
+    for at in range(len(counts) + about["layers"][-1]["extra_steps"]):
+        after_end = max(0, at + 1 - len(counts))
+        now = counts[min(at, len(counts) - 1)] * (not after_end)
+        scores, state = step(now, torch.full((batch,), after_end), state)
+    torch.testing.assert_close(scores, network.scores(counts), rtol=0, atol=1e-9)
 
 
 def test_a_table_of_connections_has_its_learned_numbers(run, tmp_path):

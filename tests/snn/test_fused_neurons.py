@@ -27,6 +27,7 @@ from lit_delays.snn.neurons import (
     TwoStateNeuron,
 )
 from lit_delays.snn.neurons.base import run_neuron
+from lit_delays.snn.neurons.readouts import readout_of
 from lit_delays.snn.operation import use
 from lit_delays.snn.surrogates import Surrogate
 from lit_delays.snn.synapses import SynapticDelays
@@ -91,7 +92,10 @@ def test_a_neuron_is_the_same_in_milliseconds_at_any_time_step(cls: type[Neuron]
     for time_step_ms in (0.5, 1.0):
         torch.manual_seed(0)
         neuron = cls(NEURONS, time_step_ms)
-        tau_ms = [-time_step_ms / neuron.coefficients().ww.abs().log(), neuron.readout(1, False).tau_mem_ms]
+        tau_ms = [
+            -time_step_ms / neuron.coefficients().ww.abs().log(),
+            readout_of(neuron, 1, False).tau_mem_ms,
+        ]
         made.append([torch.as_tensor(value) for value in tau_ms])
     if cls is not CSiLIF:  # whose second state is half of a complex one
         torch.testing.assert_close(made[0][0], made[1][0], rtol=0.02, atol=0.0)
@@ -207,6 +211,7 @@ import torch
 from lit_delays.snn.fast import lif_triton
 from lit_delays.snn.neurons import LIF
 from lit_delays.snn.neurons.base import run_neuron
+from lit_delays.snn.neurons.readouts import readout_of
 torch.manual_seed(0)
 neuron = LIF(101, 1.0, tau_mem_ms=4.0, v_threshold=0.5)
 for steps in (1, 7):

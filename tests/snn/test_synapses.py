@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from lit_delays.errors import InputError
+from lit_delays.snn.kernels import Triangle
 from lit_delays.snn.synapses import Synapses, SynapticDelays, WholeDelays
 
 
@@ -89,3 +91,64 @@ def test_steps_give_the_currents_of_the_batch_and_those_to_come(index: int, is_d
         current, ring = synapses.step(now, ring)
         currents.append(current)
     torch.testing.assert_close(torch.stack(currents), synapses(x), rtol=1e-12, atol=1e-12)
+
+
+def test_delays_are_brought_back_into_their_window() -> None:
+    layer = SynapticDelays(3, 2, 10.0, max_delay_ms=50.0)  # five lags
+    assert isinstance(layer.delay, torch.nn.Parameter)
+    layer.delay.data.copy_(torch.tensor([[-3.0, -0.1, 0.0], [2.3, 4.0, 9.0]]).unsqueeze(-1))
+    layer.constrain()
+    assert layer.delay.flatten().tolist() == pytest.approx([0.0, 0.0, 0.0, 2.3, 4.0, 4.0])
+
+
+@pytest.mark.parametrize(("num_lags", "extra"), [(1, 0), (2, 0), (3, 1), (6, 2), (7, 3)])
+def test_a_layer_adds_half_its_window_unless_it_keeps_the_length(num_lags: int, extra: int) -> None:
+    for keep_length, expected in ((False, extra), (True, 0)):
+        made = WholeDelays(2, 1, 1, num_lags=num_lags, keep_length=keep_length)
+        assert made.extra_steps == expected
+        assert len(made(torch.ones(9, 1, 2))) == 9 + expected
+
+
+def test_soft_delays_start_as_wide_as_half_a_window_and_not_below_what_their_kernel_allows() -> None:
+    layer = SynapticDelays(2, 1, 10.0, max_delay_ms=250.0, kernel=Triangle)
+    assert layer.sigma.item() == 12.5
+    assert layer.min_sigma == Triangle().min_sigma > 0
+
+
+def test_tables_say_in_one_word_what_a_layer_does_with_delays() -> None:
+    for delays in ("learned", "fixed", "none"):
+        layer = SynapticDelays(2, 1, 10.0, max_delay_ms=20.0, delays=delays)  # type: ignore[arg-type]
+        assert layer.delay_kind == delays
+    assert WholeDelays(2, 1, 1, num_lags=2, keep_length=False).delay_kind == "fixed"
+
+
+def test_fixed_delays_are_whole_steps_within_the_window() -> None:
+    delay = SynapticDelays(200, 300, 10.0, max_delay_ms=40.0, delays="fixed").delay
+    assert delay is not None
+    assert delay.unique().tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
+
+
+def test_a_neuron_may_keep_all_of_its_possible_synapses_but_no_more() -> None:
+    mask = SynapticDelays(3, 2, 10.0, num_synapses=2, fan_in=6).mask
+    assert mask is not None
+    assert mask.all()
+    for fan_in in (0, 7):
+        with pytest.raises(InputError, match="`fan_in` must be between 1 and the 6 possible synapses"):
+            SynapticDelays(3, 2, 10.0, num_synapses=2, fan_in=fan_in)
+
+
+@pytest.mark.parametrize("size", ["num_inputs", "num_outputs", "num_synapses"])
+def test_a_size_below_one_is_refused(size: str) -> None:
+    sizes = {"num_inputs": 2, "num_outputs": 2, "num_synapses": 1, size: 0}
+    with pytest.raises(InputError, match=f"`{size}` must be at least 1, got 0."):
+        SynapticDelays(time_step_ms=10.0, **sizes)
+
+
+def test_negative_inputs_count_in_a_step_too() -> None:
+    synapses = whole(SynapticDelays(5, 4, 10.0, max_delay_ms=30.0).double().eval())
+    x = -torch.rand(6, 1, 5, dtype=torch.float64)
+    ring, currents = synapses.initial_ring(x[0]), []
+    for now in x:
+        current, ring = synapses.step(now, ring)
+        currents.append(current)
+    torch.testing.assert_close(torch.stack(currents), synapses(x)[:6], rtol=1e-12, atol=1e-12)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lit_delays.errors import InputError
-from lit_delays.training.checkpoint_files import network_tensors, read_checkpoint
+from lit_delays.training.checkpoint_files import FIELDS, network_tensors, read_checkpoint
 
 WHOLE = {"state_dict": {"network.w": torch.arange(100), "loss.v": torch.ones(1)}, "epoch": 1}
 
@@ -48,6 +48,18 @@ def test_what_is_no_checkpoint_is_one_sentence(content, error, tmp_path):
         {"epoch": 1},
         {"epoch": 1, "state_dict": [1]},
         {"epoch": 1, "state_dict": {"network.w": 1}},
+        {"epoch": 1, "state_dict": {1: torch.ones(2)}},
+        {"epoch": True, "state_dict": {}},
+        {"epoch": -1, "state_dict": {}},
+        {"epoch": 10**30, "state_dict": {}},
+        {"epoch": 1.0, "state_dict": {}},
+        *(WHOLE | {name: wrong} for name in FIELDS for wrong in (1.5, ("a",))),
+        # one number that passes for four hundred millions, wherever it lies
+        {"epoch": 1, "state_dict": {"network.w": torch.zeros(1).expand(20_000, 20_000)}},
+        WHOLE | {"optimizer_states": [{"state": {0: {"exp_avg": torch.zeros(1).expand(20_000, 20_000)}}}]},
+        {"epoch": 1, "state_dict": {"network.w": torch.ones(3).as_strided((5000, 2), (0, 1))}},
+        {"epoch": 1, "state_dict": {"network.w": torch.empty(20_000, 20_000, device="meta")}},
+        {"epoch": 1, "state_dict": {"network.w": torch.ones(3).to_sparse()}},
     ],
 )
 def test_a_checkpoint_of_something_else_is_one_sentence(content, tmp_path):
@@ -87,6 +99,28 @@ def test_a_checkpoint_with_wrong_bytes_in_its_structure_is_refused_or_read(tmp_p
         refused += is_refused(path)
         assert num_wrong or not refused
     assert 100 < refused < 300
+
+
+def test_an_archive_that_holds_more_than_its_size_is_not_unpacked(tmp_path):
+    torch.save(WHOLE | {"zeros": torch.zeros(10**6)}, tmp_path / "whole.ckpt")
+    path = tmp_path / "x.ckpt"
+    with (
+        zipfile.ZipFile(tmp_path / "whole.ckpt") as file,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out,
+    ):
+        for name in file.namelist():
+            out.writestr(name, file.read(name))
+    assert torch.load(path, weights_only=True)["zeros"].shape == (10**6,)  # torch would
+    with pytest.raises(InputError, match=r"x\.ckpt must be a whole checkpoint .* \(BadZipFile\);"):
+        read_checkpoint(path)
+
+
+def test_holes_are_no_checkpoint(tmp_path):
+    torch.save(WHOLE, tmp_path / "x.ckpt")
+    with (tmp_path / "x.ckpt").open("ab") as file:
+        file.truncate(10**12)
+    with pytest.raises(InputError, match=r"must hold the 1,000,000,000,000 bytes of its size"):
+        read_checkpoint(tmp_path / "x.ckpt")
 
 
 def test_a_checkpoint_on_a_failing_disk_is_not_called_damaged(tmp_path, monkeypatch):

@@ -2,6 +2,8 @@
 
 import json
 
+import lightning.pytorch as pl
+import numpy as np
 import pytest
 import torch
 
@@ -128,6 +130,14 @@ def test_a_result_says_how_many_samples_were_tested(limit, tested, tmp_path, cap
             ["--trainer.check_val_every_n_epoch=3"],
             "must be at most --trainer.max_epochs (2), got 3: no epoch could",
         ),
+        (
+            ["--trainer.callbacks+=ModelPruning", "--trainer.callbacks.pruning_fn=l1_unstructured"],
+            "`ModelPruning` keeps its masks in no checkpoint, so no run could go on from one; leave it out",
+        ),
+        (
+            ["--trainer.limit_test_batches=0.001"],
+            "`--trainer.limit_test_batches` must leave one batch of 10 or more, got 0.001: a run ends with",
+        ),
         (["--data.clip_ms=50"], "`--data.clip_ms` must be at least the longest delay (60 ms)"),
         (["--trainer.overfit_batches=0.001"], "0.001 * 4 < 1. Please increase"),
         (
@@ -199,6 +209,8 @@ def test_a_run_stopped_early_and_killed_in_its_test_ends_like_one_that_was_not(t
     [
         ("limit_train_batches", 2, 3),
         ("limit_val_batches", 1, 2),
+        ("limit_test_batches", 1, 2),
+        ("max_time", "None", "00:01:00:00"),
         ("overfit_batches", 0.0, 2.0),
         ("val_check_interval", "None", 0.5),
         ("accumulate_grad_batches", 1, 2),
@@ -207,14 +219,55 @@ def test_a_run_stopped_early_and_killed_in_its_test_ends_like_one_that_was_not(t
 )
 def test_a_run_that_goes_on_keeps_the_options_of_its_trainer(option, before, now, tmp_path, capsys):
     options = {"max_epochs": 2, "limit_train_batches": 2, "limit_val_batches": 1, "overfit_batches": 0.0}
-    provenance = {"provenance": {"options": {"trainer": {**options, "accumulate_grad_batches": 1}}}}
-    for name in ("val_check_interval", "precision"):
+    options |= {"limit_test_batches": 1, "accumulate_grad_batches": 1}
+    provenance = {"provenance": {"options": {"trainer": options}}}
+    for name in ("val_check_interval", "precision", "max_time"):
         provenance["provenance"]["options"]["trainer"][name] = None
     last = tmp_path / "runs/run/checkpoints/last.ckpt"
     last.parent.mkdir(parents=True)
     torch.save({"epoch": 0, "state_dict": {}, **provenance}, last)
     assert fit(f"--trainer.{option}={now}") == 2
     assert f"this run began with `--trainer.{option}={before}`, got {now}" in capsys.readouterr().err
+
+
+SWING = ["--allow-import=tests", "--trainer.callbacks+=tests.cuts.Swing"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "sentence"),
+    [
+        ([], EARLY[:-1], "`--trainer.callbacks=none`, got EarlyStopping"),
+        (SWING, [], "`--trainer.callbacks=Swing`, got none"),
+        (SWING, [*SWING, "--trainer.callbacks.size=0.7"], "`--trainer.callbacks.Swing.size=0.5`, got 0.7"),
+    ],
+)
+def test_a_run_that_goes_on_keeps_callbacks_that_change_it(first, second, sentence, capsys):
+    assert fit(*first) == 0
+    assert fit(*second) == 2
+    assert f"this run began with {sentence}" in capsys.readouterr().err
+
+
+def test_callbacks_that_look_on_may_change():
+    assert fit("--trainer.callbacks+=LearningRateMonitor") == 0
+    assert fit("--trainer.callbacks+=RichModelSummary") == 0
+
+
+class Numpy(pl.Callback):
+    def state_dict(self):
+        return {"mean": np.float64(0.5)}
+
+
+def test_a_state_that_no_run_could_go_on_from_is_refused_when_it_is_first_saved(tmp_path, capsys):
+    assert fit(f"--allow-import={__name__}", f"--trainer.callbacks+={__name__}.Numpy") == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()[-1:]
+    assert "the state of Numpy must be tensors and plain values, or no run could go on" in line
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_a_result_says_what_part_of_the_validation_chose_it(tmp_path):
+    assert fit() == 0
+    selection = json.loads((tmp_path / "runs/run/result.json").read_text())["selection"]
+    assert selection == "random 10 % of train, 1 of 4 batches"
 
 
 def test_a_run_that_goes_on_keeps_its_number_of_devices(tmp_path, monkeypatch, capsys):

@@ -133,7 +133,7 @@ def _agrees(file: Path, receipt: dict[str, Any]) -> bool:
 
 
 def wandb() -> Iterator[Finding]:
-    """Whether Weights & Biases would hear of a run."""
+    """Whether Weights & Biases would get a run."""
     host, _ = wandb_server.address()
     if not wandb_server.has_key():
         yield Finding("ok", "wandb", "no key: runs are kept offline; `wandb sync` sends them later")

@@ -12,7 +12,9 @@ from lit_delays.audio.mel import NUM_BANDS, SECONDS, STEP_MS, MelName, mel_spect
 from lit_delays.audio.recordings import load, require_soundfile
 from lit_delays.data.datasets.base import Dataset, require
 from lit_delays.data.real_arrays import RealArrays
+from lit_delays.data.storage.array_file import Arrays
 from lit_delays.data.storage.cache import default_cache_dir, packed_once
+from lit_delays.data.storage.hashes import version_of
 from lit_delays.data.storage.sources import Split
 from lit_delays.errors import InputError
 from lit_delays.progress import track
@@ -21,7 +23,9 @@ from lit_delays.time_grid import TimeGrid
 FOLDER = "speech_commands_v0.02"
 LISTS: dict[Split, str] = {"val": "validation_list.txt", "test": "testing_list.txt"}
 NUM_STEPS = round(SECONDS * 1000 / STEP_MS) + 1
-VERSION = 1  # of what is packed; a cache of another version is made anew
+AT_ONCE = 2**20  # values, checked while they are in the processor's cache
+INFINITY = np.float16(np.inf).view(np.uint16)
+VERSION = 2  # of what is packed; a cache of another version is made anew
 
 
 class GSC(Dataset):
@@ -55,9 +59,11 @@ class GSC(Dataset):
         words, recordings = class_names(folder), list_recordings(folder, split)
         address = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
         packed = default_cache_dir() / f"gsc-{split}-{self.mel}-{address}.features"
-        about = {"version": VERSION, "mel": self.mel, "recordings": _digest(recordings)}
+        versions = [f"{name} {_version(folder / name)}" for name in recordings]
+        about = {"version": VERSION, "mel": self.mel, "recordings": _digest(versions)}
         compute = partial(_compute, folder, recordings, self.mel)
-        arrays = packed_once(packed, about, f"packing {packed.stem}", compute)
+        fits = partial(_fits, num_samples=len(recordings))
+        arrays = packed_once(packed, about, f"packing {packed.stem}", compute, fits)
         return RealArrays(
             values=arrays["features"].reshape(-1, NUM_STEPS, NUM_BANDS),
             labels=np.array([words.index(name.split("/")[0]) for name in recordings]),
@@ -125,6 +131,21 @@ def _lines(path: Path) -> list[str]:
 
 def _digest(recordings: list[str]) -> str:
     return hashlib.sha256("\n".join(recordings).encode()).hexdigest()
+
+
+def _version(recording: Path) -> list[int]:
+    return version_of(recording) if recording.is_file() else []  # reading it will say so
+
+
+def _fits(arrays: Arrays, num_samples: int) -> bool:
+    """Whether stored arrays are a spectrogram a recording, of numbers."""
+    features = arrays.get("features", np.zeros(0))
+    is_whole = features.dtype == np.float16 and len(features) == num_samples * NUM_STEPS * NUM_BANDS
+    # numbers that are infinite or none have all bits of the exponent set; quicker than `isfinite`
+    return is_whole and not any(
+        ((features[first : first + AT_ONCE].view(np.uint16) & INFINITY) == INFINITY).any()
+        for first in range(0, len(features), AT_ONCE)
+    )
 
 
 def _compute(

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_delays.atomic_files import atomic_path
+from lit_delays.security.stored_bytes import refuse_holes
 
 Arrays = dict[str, NDArray[Any]]
 Entry = tuple[str, int, int, int, int]  # type, length, start in bytes, checksums of a sample and of all
@@ -71,8 +72,9 @@ def load(path: Path, about: dict[str, Any]) -> Arrays | None:
         The arrays; None if there are none, if they are about something else, or if they are damaged.
     """
     try:
-        if path.is_symlink():
+        if path.is_symlink() or not path.is_file():  # to open a pipe waits for ever
             return None
+        refuse_holes(path)
         with path.open("rb") as file:
             header = _read_header(file)
             origin = _aligned(file.tell())

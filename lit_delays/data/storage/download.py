@@ -12,7 +12,7 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,7 +24,7 @@ from lit_delays.errors import InputError
 ATTEMPTS = 4  # without news in between
 PAUSE = 1.0  # s before another attempt, and twice as long before the next
 NEWS = 2**20  # bytes that make an attempt count as progress
-PATIENCE = 30.0  # s without a byte, or with too few of them
+PATIENCE = 30.0  # s without content, or with too little of it
 SLOWEST = 1000  # bytes/s over that time
 PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP's words for: try again
 MAX_VALIDATOR = 200  # characters
@@ -34,6 +34,34 @@ Report = Callable[[int, int | None], None]
 
 class _Broken(Exception):
     """A download broke off; another attempt may help."""
+
+
+class _Deadline:
+    """When the next content must be there, whatever comes until then: heads, redirects, a byte a minute.
+
+    Timeouts of sockets begin anew with every byte.
+    """
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Content came."""
+        self._end, self.heard = time.monotonic() + PATIENCE, False
+
+    def left(self) -> float:
+        """Seconds left, above 0.
+
+        Raises:
+            TimeoutError: If there are none.
+        """
+        if (left := self._end - time.monotonic()) <= 0:
+            raise TimeoutError
+        return left
+
+    def said(self) -> str:
+        """What happened, once it is over."""
+        return f"no {'whole answer came within' if self.heard else 'byte came for'} {PATIENCE:g} s"
 
 
 def download(address: str, partial: Partial, max_bytes: int, report: Report) -> None:
@@ -68,9 +96,11 @@ def download(address: str, partial: Partial, max_bytes: int, report: Report) -> 
 
 def _attempt(address: str, partial: Partial, max_bytes: int, report: Report) -> None:
     try:
-        with _ask(address, partial) as answer:
+        deadline = _Deadline()
+        with _ask(address, partial, deadline) as answer:
             total = _total(answer, partial, max_bytes)
-            _receive(answer, partial, max_bytes, lambda: report(partial.size, total))
+            pieces = _pieces(answer, deadline)
+            _receive(pieces, partial, max_bytes, lambda: report(partial.size, total))
         if total is not None and partial.size < total:
             raise _Broken(f"the connection ended after {partial.size:,} of {total:,} bytes")
     finally:
@@ -78,7 +108,7 @@ def _attempt(address: str, partial: Partial, max_bytes: int, report: Report) -> 
             partial.settle()
 
 
-def _ask(address: str, partial: Partial) -> http.client.HTTPResponse:
+def _ask(address: str, partial: Partial, deadline: _Deadline) -> http.client.HTTPResponse:
     """An answer whose body continues the partial file, which starts anew where it has to."""
     request = urllib.request.Request(address)
     request.add_header("User-Agent", "lit_delays")
@@ -86,7 +116,7 @@ def _ask(address: str, partial: Partial) -> http.client.HTTPResponse:
     if partial.size:
         request.add_header("Range", f"bytes={partial.size}-")
         request.add_header("If-Range", partial.validator)
-    answer = _open(request)
+    answer = _open(request, deadline)
     goes_on = answer.headers.get("Content-Range", "").startswith(f"bytes {partial.size}-")
     if answer.status == 206 and partial.size and goes_on:
         return answer
@@ -97,11 +127,11 @@ def _ask(address: str, partial: Partial) -> http.client.HTTPResponse:
     return answer
 
 
-def _open(request: urllib.request.Request) -> http.client.HTTPResponse:
+def _open(request: urllib.request.Request, deadline: _Deadline) -> http.client.HTTPResponse:
     if urlsplit(request.full_url).scheme != "https":
         raise InputError(f"an address must start with https://, got {request.full_url!r}.")
     try:
-        answer: http.client.HTTPResponse = _https().open(request, timeout=PATIENCE)
+        answer: http.client.HTTPResponse = _https(deadline).open(request)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416:  # it has fewer bytes than we have
@@ -117,15 +147,29 @@ def _open(request: urllib.request.Request) -> http.client.HTTPResponse:
             raise InputError(
                 f"cannot trust {request.host}: {why}; check the network and --mirror."
             ) from error
-        raise _Broken(_said(reason)) from error
+        raise _Broken(_said(reason, deadline)) from error
     return answer
 
 
-def _https() -> urllib.request.OpenerDirector:
+def _https(deadline: _Deadline) -> urllib.request.OpenerDirector:
+    class Socket(ssl.SSLSocket):
+        def recv_into(self, *args: Any) -> int:  # which every read of an answer ends in
+            self.settimeout(deadline.left())
+            count = super().recv_into(*args)
+            deadline.heard = True
+            return count
+
+    class Handler(urllib.request.HTTPSHandler):
+        def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+            req.timeout = deadline.left()  # of the connection and its handshake
+            return super().https_open(req)
+
+    context = ssl.create_default_context()
+    context.sslsocket_class = Socket
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
-        urllib.request.HTTPSHandler(context=ssl.create_default_context()),
+        Handler(context=context),
         _HttpsOnly(),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.HTTPDefaultErrorHandler(),
@@ -175,11 +219,9 @@ def _total(answer: http.client.HTTPResponse, partial: Partial, max_bytes: int) -
     return total
 
 
-def _receive(
-    answer: http.client.HTTPResponse, partial: Partial, max_bytes: int, report: Callable[[], None]
-) -> None:
+def _receive(pieces: Iterator[bytes], partial: Partial, max_bytes: int, report: Callable[[], None]) -> None:
     since, had = time.monotonic(), partial.size
-    while piece := _read(answer):
+    for piece in pieces:
         if partial.size + len(piece) > max_bytes:
             partial.discard()
             raise InputError(
@@ -193,15 +235,18 @@ def _receive(
             since, had = time.monotonic(), partial.size
 
 
-def _read(answer: http.client.HTTPResponse) -> bytes:
+def _pieces(answer: http.client.HTTPResponse, deadline: _Deadline) -> Iterator[bytes]:
     try:
-        return answer.read1(PIECE)
+        deadline.renew()
+        while piece := answer.read1(PIECE):
+            yield piece
+            deadline.renew()
     except (OSError, http.client.HTTPException) as error:
-        raise _Broken(_said(error)) from error
+        raise _Broken(_said(error, deadline)) from error
 
 
-def _said(error: object) -> str:
+def _said(error: object, deadline: _Deadline) -> str:
     if isinstance(error, TimeoutError):
-        return f"no byte came for {PATIENCE:g} s"
+        return deadline.said()
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return "".join(c if c.isprintable() else " " for c in said)

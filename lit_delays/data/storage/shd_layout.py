@@ -12,20 +12,21 @@ Every function raises an InputError that names the file, the rule and the first 
 `reader_process.py` calls :func:`read`, in a process that imports as little as this file does.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from lit_delays.data.class_names import check_class_names
 from lit_delays.errors import InputError
 from lit_delays.security.hdf5_guard import dataset, entries, optional_dataset
+from lit_delays.security.stored_bytes import stored_bytes
 
 SAMPLES_AT_ONCE = 64
 MAX_CLASSES = 2**16
-MAX_NAME_LENGTH = 200  # characters
 MAX_SECONDS = 60.0  # float16 milliseconds end at 65.5 s
 UNKNOWN = -1  # label of a sample whose class nobody knows: good for `predict` alone
 
@@ -52,12 +53,7 @@ def read_class_names(file: h5py.File) -> tuple[str, ...]:
     keys = optional_dataset(file, "extra/keys", "SO", MAX_CLASSES)
     texts: Iterable[bytes | str] = [] if keys is None else entries(keys)
     names = [text.decode(errors="replace") if isinstance(text, bytes) else str(text) for text in texts]
-    for label, name in enumerate(names):
-        if not (name and name.isprintable() and len(name) <= MAX_NAME_LENGTH):
-            raise InputError(
-                f"{file.filename}: `extra/keys` of class {label} must be 1 to {MAX_NAME_LENGTH} printable"
-                f" characters, got {name[:20]!a}."
-            )
+    check_class_names(names, f"{file.filename}: `extra/keys`")
     return tuple(names)
 
 
@@ -118,7 +114,7 @@ def _most_spikes(times: h5py.Dataset, units: h5py.Dataset) -> int:
     A file that repeats one list a million times over breaks this.
     """
     bytes_a_spike = sum(h5py.check_vlen_dtype(lists.dtype).itemsize for lists in (times, units))
-    return int(os.stat(times.file.filename).st_size // bytes_a_spike)
+    return int(stored_bytes(Path(times.file.filename)) // bytes_a_spike)
 
 
 def _check_length(found: h5py.Dataset, num_samples: int) -> None:
@@ -144,6 +140,7 @@ def _checked(
     sample = np.repeat(first + np.arange(len(lengths)), lengths)
     _check_range(f"{path}: `spikes/times`", times, sample, times <= MAX_SECONDS, f"0 to {MAX_SECONDS:g} s")
     _check_range(f"{path}: `spikes/units`", units, sample, units < num_units, f"0 to {num_units - 1}")
+    np.abs(times, out=times)  # -0.0, which is in range, is 0.0
     times = times.astype({2: np.float16, 4: np.float32}.get(times.itemsize, np.float64), copy=False)
     if not _ascending(times, sample):
         order = np.lexsort((times, sample))  # stable

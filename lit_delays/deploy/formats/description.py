@@ -1,7 +1,7 @@
 """A deployed network in words and numbers: all but its synapses, the same in every format."""
 
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal
 
 from lit_delays.components import path_of
 from lit_delays.deploy.deploy import whole
@@ -11,6 +11,8 @@ from lit_delays.interface import Interface
 from lit_delays.snn.network import Network
 
 MODEL_TYPE, FORMAT = "lit_delays", 2
+
+Readout = Literal["li", "lif", "none"]  # what stands for the readout in a graph of NIR
 
 
 def describe(network: Network) -> dict[str, Any]:

@@ -9,6 +9,7 @@ Source:
     Pedersen et al. (2024), https://arxiv.org/abs/2311.14641.
 """
 
+import io
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from lit_delays.deploy.deploy import deploy, whole
-from lit_delays.deploy.formats.description import describe, refuse_synaptic_filter
+from lit_delays.deploy.formats.description import Readout, describe, refuse_synaptic_filter
 from lit_delays.deploy.output_path import new_output
 from lit_delays.deploy.stream import extra_steps
 from lit_delays.errors import InputError
@@ -29,12 +30,21 @@ from lit_delays.snn.neurons import LIF, LeakyIntegrator, Neuron
 from lit_delays.snn.operation import use
 from lit_delays.snn.synapses import WholeDelays
 
+OUT_OF_REACH = 1e9  # the threshold of a readout that stands as a `LIF`
+
 Array = NDArray[Any]
 Nodes = dict[str, nir.NIRNode]
 
 
-def to_nir(network: Network) -> nir.NIRGraph:
+def to_nir(network: Network, readout: Readout = "li") -> nir.NIRGraph:
     """The graph; its metadata hold ``dt`` in s and, as JSON in ``about``, all that NIR has no place for.
+
+    Args:
+        network: The network; one in training is deployed first.
+        readout: What gives the output. ``li``, the node that says the same. ``lif``, for importers that know
+            no ``LI``: its threshold is out of reach, its voltage is the answer. ``none``, for those that give
+            no voltage: the output is the current of the readout, which is yet to be integrated. A readout
+            that fires is a ``LIF`` of its own threshold anyway.
 
     Raises:
         InputError: If NIR has no node for the neurons, or a synaptic filter lies between the layers.
@@ -46,19 +56,26 @@ def to_nir(network: Network) -> nir.NIRGraph:
     edges: list[tuple[str, str]] = []
     before, lasts, synapses = "input", extra_steps(network), whole(network)
     for name, layer in network.named_layers().items():
-        nodes[name] = _population(layer.neuron, dt, lasts[name])
+        is_missing = readout == "none" and layer is network.readout
+        end = "output" if is_missing else name
+        if not is_missing:
+            nodes[name] = _population(layer.neuron, dt, lasts[name], readout)
         for branch in _branches(name, synapses[name], dt):
             nodes |= branch
-            path = [before, *branch, name]
+            path = [before, *branch, end]
             edges += pairwise(path)
-        before = name
-    nodes["output"] = nir.Output(output_type={"output": np.array([network.config.num_classes])})
-    edges.append((before, "output"))
+        before = end
+    output_type = {"output": np.array([network.config.num_classes])}
+    nodes["output"] = nir.Output(output_type, metadata={"extra_steps": lasts["readout"]})
+    if before != "output":
+        edges.append((before, "output"))
     return nir.NIRGraph(nodes, edges, metadata={"dt": dt, "about": json.dumps(describe(network))})
 
 
-def _population(neuron: Neuron, dt: float, lasts: int) -> nir.NIRNode:
+def _population(neuron: Neuron, dt: float, lasts: int, readout: Readout) -> nir.NIRNode:
     kind, parameters = neuron.nir(dt)
+    if kind == "LI" and readout == "lif":
+        kind, parameters = "LIF", {**parameters, "v_threshold": OUT_OF_REACH, "v_reset": 0.0}
     ones = np.ones(neuron.num_neurons)
     arrays = {name: ones * np.asarray(value) for name, value in parameters.items()}
     return getattr(nir, kind)(**arrays, metadata={"extra_steps": lasts})
@@ -78,15 +95,21 @@ def _branches(name: str, synapses: WholeDelays, dt: float) -> list[Nodes]:
     return branches
 
 
-def save(network: Network, path: Path) -> None:
+def save(network: Network, path: Path, readout: Readout = "li") -> None:
     """Write the graph as a ``.nir`` file.
+
+    Args:
+        network: The network.
+        path: A new file.
+        readout: As of :func:`to_nir`.
 
     Raises:
         InputError: If the network does not fit, or the file exists or cannot be written.
     """
-    graph = to_nir(network)
+    graph, content = to_nir(network, readout), io.BytesIO()
+    nir.write(content, graph)  # into memory: on a full disk HDF5 breaks off, and the process with it
     with new_output(path) as temporary:
-        nir.write(temporary, graph)
+        temporary.write_bytes(content.getvalue())
 
 
 def run(graph: nir.NIRGraph, counts: Array) -> dict[str, Array]:
@@ -100,7 +123,8 @@ def run(graph: nir.NIRGraph, counts: Array) -> dict[str, Array]:
         counts: Input, shape ``(T, I)``.
 
     Returns:
-        Output of every population and of ``output``, each ``(T', N)``, T' being the steps of the readout.
+        Output of every population and of ``output``, each ``(T', N)``, T' being the steps of the readout;
+        of a population whose threshold is out of reach, its voltage.
     """
     dt = float(graph.metadata["dt"])
     lasts = {
@@ -158,6 +182,6 @@ def _membrane(node: nir.LIF | nir.LI, x: Array, dt: float) -> Array:
 
 
 def _neuron(node: nir.NIRNode, num_neurons: int, dt: float, tau: float, v_threshold: float) -> Neuron:
-    if isinstance(node, nir.LIF):
+    if isinstance(node, nir.LIF) and v_threshold < OUT_OF_REACH:
         return LIF(num_neurons, 1000 * dt, tau_mem_ms=1000 * tau, v_threshold=v_threshold)
     return LeakyIntegrator(num_neurons, 1000 * dt, tau_mem_ms=1000 * tau)

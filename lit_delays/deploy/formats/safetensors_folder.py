@@ -7,7 +7,10 @@ learned under ``layers.0.neuron``; the same of ``readout``. Reading runs no code
 neurons and synapses, which must be known or allowed.
 """
 
+import inspect
 import json
+import re
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,35 +26,46 @@ from lit_delays.deploy.formats.description import FORMAT, MODEL_TYPE, describe
 from lit_delays.deploy.output_path import new_output
 from lit_delays.errors import InputError
 from lit_delays.interface import Interface
+from lit_delays.plain_text import markdown
+from lit_delays.security.stored_bytes import refuse_holes
 from lit_delays.snn.network import Layer, Network, NetworkConfig
-from lit_delays.snn.neurons import Neuron, SynapticFilter
+from lit_delays.snn.neurons import LIF, Neuron, SynapticFilter
+from lit_delays.snn.neurons.readouts import readout_of
 from lit_delays.snn.synapses import WholeDelays
-from lit_delays.training.checkpoint_files import first_misfit
+from lit_delays.snn.synapses.base import MOST_LAGS
+from lit_delays.training.checkpoint_files import first_misfit, require_room
 
 TENSORS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-MOST_LAGS = 2**15  # that delays in int16 can reach over
+MOST_BYTES = 2**24  # of config.json
+
+UNKNOWN_LICENSE = "unknown"  # a word of the hub's
 
 Tensors = dict[str, Tensor]
 
 
-def save(network: Network, folder: Path, facts: tuple[str, ...] = ()) -> None:
+def save(
+    network: Network, folder: Path, facts: tuple[str, ...] = (), license_: str = UNKNOWN_LICENSE
+) -> None:
     """Write a folder that :func:`load` reads.
 
     Args:
         network: What to write; one in training is deployed first.
         folder: A new folder.
-        facts: Sentences for the model card, such as what accuracy it reached.
+        facts: Sentences for the model card, in Markdown, such as what accuracy it reached.
+        license_: Of the weights, as the hub names it: mit, cc-by-4.0.
 
     Raises:
-        InputError: If the folder exists or cannot be written.
+        InputError: If the folder exists or cannot be written, or the license is no name.
     """
+    if not re.fullmatch(r"[\w.-]{1,50}", license_):
+        raise InputError(f"`--license` must be a name such as mit or cc-by-4.0, got {license_!r:.80}.")
     network = deploy(network)
-    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    tensors = {name: tensor.clone().contiguous() for name, tensor in network.state_dict().items()}
     with new_output(folder) as temporary:
         temporary.mkdir()
         (temporary / TENSORS).write_bytes(to_bytes(tensors, metadata={"format": "pt"}))
         (temporary / CONFIG).write_text(json.dumps(describe(network), indent=2) + "\n")
-        (temporary / CARD).write_text(_card(network, folder.resolve().name, facts))
+        (temporary / CARD).write_text(_card(network, folder.resolve().name, facts, license_))
 
 
 def load(folder: str | Path) -> Network:
@@ -68,6 +82,7 @@ def load(folder: str | Path) -> Network:
     config = NetworkConfig.of(about.get("network", {}))
     interface = Interface.of(about.get("interface"))
     try:
+        refuse_holes(folder / TENSORS)
         tensors = load_file(folder / TENSORS)
         synapses = _synapses(config, about.get("layers"), tensors)  # sees that sizes are those of the tensors
         network = _network(config, interface, synapses)
@@ -90,16 +105,20 @@ def _require(holds: bool, rule: str) -> None:
 
 def _read_config(folder: Path) -> dict[str, Any]:
     try:
-        config = json.loads((folder / CONFIG).read_text())
+        with (folder / CONFIG).open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise ValueError(f"more than {MOST_BYTES:,} bytes")
+        config = json.loads(content)
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
-            f"{folder} must be a folder that `export --format safetensors` wrote; {CONFIG}: {error}"
+            f"{folder} must be a folder that `export --format safetensors` wrote; {CONFIG}: {error!s:.200}"
         ) from error
     if not isinstance(config, dict) or config.get("model_type") != MODEL_TYPE:
         raise InputError(f"{folder / CONFIG} is not of a network of lit_delays.")
     if config.get("format") != FORMAT:
         raise InputError(
-            f"{folder} has format {config.get('format')}, this version of lit_delays reads {FORMAT};"
+            f"{folder} has format {config.get('format')!r:.80}, this version of lit_delays reads {FORMAT};"
             " install the version that wrote it."
         )
     return config
@@ -130,7 +149,9 @@ def _whole_delays(
     holds = type(keep_length) is bool
     _require(holds, f"`keep_length` of {name} must be true or false, got {keep_length!r:.80}")
     with torch.device("meta"):
-        return WholeDelays(num_inputs, num_neurons, found[2], num_lags=num_lags, keep_length=keep_length)
+        made = WholeDelays(num_inputs, num_neurons, found[2], num_lags=num_lags, keep_length=keep_length)
+    require_room(name, made)
+    return made
 
 
 def _network(config: NetworkConfig, interface: Interface, synapses: list[WholeDelays]) -> Network:
@@ -149,7 +170,7 @@ def _neurons(config: NetworkConfig, sizes: list[int]) -> list[Neuron]:
             config.of_layer(index, "neuron")(num_neurons, config.time_step_ms)
             for index, num_neurons in enumerate(sizes[:-1])
         ]
-        return [*hidden, hidden[-1].readout(sizes[-1], config.decision == "spike_count")]
+        return [*hidden, readout_of(hidden[-1], sizes[-1], config.decision == "spike_count")]
     except TypeError as error:
         raise _Damage(f"no neurons can be made of these arguments: {error}") from error
 
@@ -166,19 +187,50 @@ def _require_same(tensors: Tensors, expected: Tensors) -> None:
     _require(len(numbers) == 1, f"all numbers must have one precision, got {len(numbers)}")
 
 
-def _card(network: Network, name: str, facts: tuple[str, ...]) -> str:
-    config, interface = network.config, network.interface
+def _card(network: Network, name: str, facts: tuple[str, ...], license_: str) -> str:
+    config = network.config
     rows = [_row(layer_name, synapses) for layer_name, synapses in whole(network).items()]
     return CARD_TEXT.format(
-        name=name,
+        name=markdown(name),
+        path=json.dumps(name),
+        license=license_,
         decision=config.decision,
         time_step=config.time_step_ms,
         inputs=config.num_inputs,
-        channels=1 if interface is None else interface.channels_per_bin,
-        classes=", ".join(network.class_names),
+        counts=_counts(network.interface, config.time_step_ms),
+        rules="\n".join(_rules(network)),
+        classes=", ".join(map(markdown, network.class_names)),
         rows="\n".join(rows),
         facts="\n".join(["", *facts, ""]) if facts else "",
     )
+
+
+def _counts(interface: Interface | None, step_ms: float) -> str:
+    """How events become counts."""
+    if interface is None or interface.num_units is None:
+        return "What the inputs are is not known here."
+    merged, clip_ms = interface.channels_per_bin, interface.clip_ms
+    heard = f"c // {merged}" if merged > 1 else "c"
+    cut = f" What is later than {clip_ms:g} ms after the first event is cut off." if clip_ms else ""
+    return (
+        f"An event of channel c (of {interface.num_units}) adds 1 to input {heard}, in the time step"
+        f" {WINDOWS[interface.binning].format(step_ms)}.{cut}"
+    )
+
+
+def _rules(network: Network) -> Iterator[str]:
+    """The equation of every kind of neuron, and its numbers where a layer has one for all."""
+    kinds: dict[type, list[str]] = {}
+    for name, layer in network.named_layers().items():
+        numbers = {key: n for key, n in layer.neuron.constants().items() if isinstance(n, int | float)}
+        said = ", ".join(f"{key} = {number:.9g}" for key, number in numbers.items())
+        kinds.setdefault(type(layer.neuron), []).append(f"{name} ({said})" if said else name)
+    for kind, layers in kinds.items():
+        yield f"- `{kind.__name__}`: {', '.join(layers)}.{AT_THRESHOLD if issubclass(kind, LIF) else ''}"
+        docs = (inspect.getdoc(each) or "" for each in kind.__mro__)
+        equation = next((found[1] for text in docs if (found := EQUATION.search(text))), None)
+        if equation:
+            yield f"\n  $${' '.join(equation.split())}$$\n"
 
 
 def _row(name: str, synapses: WholeDelays) -> str:
@@ -188,8 +240,15 @@ def _row(name: str, synapses: WholeDelays) -> str:
     return f"| {name} | {size} | {int(exists.sum()):,} | 0 to {longest} |"
 
 
+EQUATION = re.compile(r"\.\. math::((?:.+\n)+)")
+AT_THRESHOLD = " It spikes where h[t] >= v_threshold, at it too; 1/tau is `leak`."
+WINDOWS = {
+    "uniform": "floor((t - t of the first event) / {:g} ms); the last step takes an event on its right edge",
+    "paper": "that starts at the first event after the step before, and takes {:g} ms with both edges",
+}
 CARD_TEXT = """---
 library_name: lit_delays
+license: {license}
 tags:
 - spiking-neural-network
 - synaptic-delays
@@ -205,13 +264,15 @@ https://arxiv.org/abs/2306.17670), as it ships: delays are whole time steps of
 |---|---|---|---|
 {rows}
 
-- Input: spike counts of {inputs} channels per time step. A channel merges {channels} of a recording.
+- Input: spike counts of {inputs} channels per time step. {counts}
 - Answer: `{decision}` of the readout over time. Classes: {classes}.
+- A neuron's input x[t] is the sum of its bias and the weights of all spikes sent `delay` steps ago.
+{rules}
 
 ```python
 import lit_delays
 
-network = lit_delays.load("{name}")
+network = lit_delays.load({path})
 scores = network.scores(counts)  # counts (time, batch, channels) -> (batch, classes)
 ```
 

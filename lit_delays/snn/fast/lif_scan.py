@@ -22,7 +22,7 @@ from lit_delays.snn.fast.memory_pool import recycled_like
 from lit_delays.snn.fast.uncompiled import uncompiled
 from lit_delays.snn.neurons import LIF, PLIF, LeakyIntegrator, SynapticFilter
 from lit_delays.snn.neurons.base import run_neuron
-from lit_delays.snn.surrogates import Surrogate
+from lit_delays.snn.surrogates import Surrogate, derivative
 
 
 @run_neuron.register("lif", can=lambda neuron, current: type(neuron) in (LIF, PLIF))
@@ -107,7 +107,7 @@ def lif_backward(
     for t in range(len(v_mem) - 1, -1, -1):
         silent = (v_mem[t] < v_threshold).to(v_mem.dtype)
         above = grad[t] if mask is None else grad[t] * mask[0]
-        here = surrogate.derivative(v_mem[t] - v_threshold).mul_(above)
+        here = derivative(surrogate, v_mem[t] - v_threshold) * above
         later = torch.addcmul(here, silent, later, value=keep, out=result[t])
     return result
 

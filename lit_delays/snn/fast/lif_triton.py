@@ -11,7 +11,7 @@ import triton  # type: ignore[import-untyped,import-not-found,unused-ignore]
 import triton.language as tl  # type: ignore[import-untyped,import-not-found,unused-ignore]
 from torch import Tensor
 
-from lit_delays.snn.surrogates import Surrogate
+from lit_delays.snn.surrogates import Surrogate, derivative
 
 BLOCK = 256  # neurons of one program: few, so that a batch fills the whole card
 
@@ -31,7 +31,7 @@ def lif_backward(
     grad: Tensor, v_mem: Tensor, keep: float, v_threshold: float, surrogate: Surrogate
 ) -> Tensor:
     """Gradient of the currents from the gradient of the spikes."""
-    here = surrogate.derivative(v_mem - v_threshold).mul_(grad)
+    here = derivative(surrogate, v_mem - v_threshold) * grad
     result, size = torch.empty_like(v_mem), v_mem[0].numel()
     _backward[(triton.cdiv(size, BLOCK),)](
         here, v_mem, result, keep, v_threshold, (len(v_mem) - 1) * size, size, BLOCK=BLOCK

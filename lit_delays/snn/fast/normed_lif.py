@@ -3,9 +3,9 @@ r"""Batch norm, spiking neurons and dropout as one operation, which keeps nothin
 .. math:: z = \gamma\,\hat x + \beta, \qquad \hat x = \frac{x - \mu}{\sqrt{\mathrm{var} + \epsilon}}, \qquad
           s = m \odot \mathrm{LIF}(z)
 
-Apart, the norm keeps its input for the backward pass and the neurons their voltage. Here the voltage is made
-again, which costs four operations a step where the sum of delayed inputs costs thousands. A batch norm's
-gradient is
+As two operations, the norm keeps its input for the backward pass and the neurons their voltage. Here the
+voltage is made again, which costs four operations a step where the sum of delayed inputs costs thousands. A
+batch norm's gradient is
 
 .. math:: \bar x = \frac{\gamma}{\sqrt{\mathrm{var} + \epsilon}}
                    \Bigl(\bar z - \overline{\bar z} - \hat x\,\overline{\bar z\,\hat x}\Bigr),
@@ -88,13 +88,13 @@ class _NormedLif(torch.autograd.Function):
         shift = bias - mean * scale
         ctx.save_for_backward(current, mean, deviation, scale, shift, mask)
         ctx.constants = keep, *_ = 1 - float(leak), v_threshold, surrogate
-        heard, rest = recycled_like(current), torch.zeros_like(current[0])
-        for x, s in zip(current, heard, strict=True):
+        output, rest = recycled_like(current), torch.zeros_like(current[0])
+        for x, s in zip(current, output, strict=True):
             h = torch.addcmul(shift, x, scale).add_(rest, alpha=keep)
             torch.ge(h, v_threshold, out=s)
             rest = h.addcmul_(h, s, value=-1)
             s *= mask[0]
-        return heard
+        return output
 
     @staticmethod
     @once_differentiable
@@ -103,8 +103,8 @@ class _NormedLif(torch.autograd.Function):
         keep, v_threshold, surrogate = ctx.constants
         v_mem = _voltage(current, scale, shift, keep, v_threshold)
         learns_leak = ctx.needs_input_grad[6]
-        place = recycled_like(v_mem) if learns_leak else v_mem
-        grad = lif_backward(grad, v_mem, keep, v_threshold, surrogate, mask, out=place)
+        out = recycled_like(v_mem) if learns_leak else v_mem
+        grad = lif_backward(grad, v_mem, keep, v_threshold, surrogate, mask, out=out)
         leak = grad_leak(grad, v_mem, v_threshold) if learns_leak else None
         gain, bias = _norm_backward(grad, current, mean, deviation, scale)
         return grad, gain, bias, None, None, None, leak, None, None

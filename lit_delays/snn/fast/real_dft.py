@@ -1,9 +1,9 @@
-r"""The waves of a circle, and the symmetry that makes their transforms cheap.
+r"""The real discrete Fourier transform as products with matrices of cosines and sines, a quarter as large.
 
-Waves are symmetric (:func:`fold`). Even frequencies repeat after half a circle, odd ones repeat with the
-other sign: the two groups see the sum and the difference of the two halves. Mirrored on its half circle, a
-wave is itself or its own negative: even cosines and odd sines see the sum of a half and its mirror image,
-even sines and odd cosines the difference. Every matrix spans a quarter of the circle.
+Cosines and sines are symmetric (:func:`fold`). Even frequencies repeat after half a period of the transform,
+odd ones repeat with the other sign: the two groups need the sum and the difference of the two halves alone.
+Mirrored on its half, a cosine or sine is itself or its own negative: even cosines and odd sines need the sum
+of a half and its mirror image, even sines and odd cosines the difference. So every matrix spans a quarter.
 
 What is folded may be a signal (T, B, N) or a kernel (K, O, I). Shape letters: T steps, B samples, N neurons,
 K lags, O outputs, I inputs, f frequencies of a group, q steps of a quarter.
@@ -19,17 +19,17 @@ from lit_delays.snn.fast.scratch import scratch, scratch_like
 
 
 class Group(NamedTuple):
-    """The waves of the even or of the odd frequencies, by symmetry, for D, G and A; cut to what is used."""
+    """Cosines and sines of the even or the odd frequencies, for inputs, kernel and outputs."""
 
     inputs: Tensor  # (2, f, q)
     kernel: Tensor  # (2, f, q)
     outputs: Tensor  # (2, q, f)
-    half: int  # h, steps of half the circle
+    half: int  # h, steps of half a period
     sign: int  # with which they repeat after it
 
 
 def circle(num_inputs: int, num_lags: int) -> int:
-    """Steps of the shortest even circle on which ``num_inputs`` steps and as many lags do not wrap around."""
+    """Shortest even period of the transform, in steps, in which inputs and lags do not wrap around."""
     return (num_inputs + num_lags) // 2 * 2
 
 
@@ -43,10 +43,10 @@ def make_groups(
     frequency = torch.arange(2 * quarter).view(quarter, 2).T  # even ones, odd ones
     share = torch.where(frequency % half == 0, 1.0, 2.0).double()[..., None] / n  # most have a conjugate twin
 
-    def waves(steps: int) -> tuple[Tensor, Tensor]:
-        return _waves(n, frequency, min(steps, half, quarter))
+    def table(steps: int) -> tuple[Tensor, Tensor]:
+        return _cosines_and_sines(n, frequency, min(steps, half, quarter))
 
-    (cos, sin), (cos_k, sin_k), (cos_y, sin_y) = waves(num_inputs), waves(num_lags), waves(num_steps)
+    (cos, sin), (cos_k, sin_k), (cos_y, sin_y) = table(num_inputs), table(num_lags), table(num_steps)
     outputs = _by_symmetry(share * cos_y, share * sin_y).mT
     made = _by_symmetry(cos, -sin), _by_symmetry(cos_k, -sin_k), outputs
     inputs, kernel, outputs = (matrix.to(device, dtype).contiguous() for matrix in made)
@@ -54,20 +54,20 @@ def make_groups(
     return even, odd
 
 
-def _waves(n: int, frequency: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """Cosines and sines ``(2, f, steps)``; zeros for a frequency that the circle has not."""
+def _cosines_and_sines(n: int, frequency: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """Cosines and sines ``(2, f, steps)``; zeros for a frequency above the highest."""
     phase = frequency[..., None] * torch.arange(steps) % n
     angle, exists = 2 * torch.pi * phase.double() / n, (frequency <= n // 2)[..., None]
     return angle.cos() * exists, angle.sin() * exists
 
 
 def _by_symmetry(cos: Tensor, sin: Tensor) -> Tensor:
-    """Of each group first the waves that are their own mirror image, then those that are its negative."""
+    """Of each group first those that are their own mirror image, then those that are its negative."""
     return torch.stack([torch.stack([cos[0], sin[0]]), torch.stack([sin[1], cos[1]])])
 
 
-def fold(x: Tensor, group: Group, dtype: torch.dtype, place: str) -> Tensor:
-    """What each symmetry of a group sees, ``(2, q, B, N)``: sum or difference of halves, then of mirrors.
+def fold(x: Tensor, group: Group, dtype: torch.dtype, name: str) -> Tensor:
+    """What each symmetry of a group needs, ``(2, q, B, N)``: sum or difference of halves, then of mirrors.
 
     Where nothing is folded it is ``x`` itself, twice; else it lies in the scratch memory of that name.
     """
@@ -76,16 +76,16 @@ def fold(x: Tensor, group: Group, dtype: torch.dtype, place: str) -> Tensor:
     if len(x) == quarter:
         return x.to(dtype).expand(2, *x.shape)
     x = x if x.dtype == dtype else scratch("numbers", x.shape, dtype, x.device).copy_(x)
-    seen = scratch_like("halves", x, steps, *x.shape[1:])
-    torch.add(x[:past], x[steps:], alpha=group.sign, out=seen[:past])
-    seen[past:] = x[past:steps]
-    parts = scratch_like(place, x, 2, quarter, *x.shape[1:])
+    halves = scratch_like("halves", x, steps, *x.shape[1:])
+    torch.add(x[:past], x[steps:], alpha=group.sign, out=halves[:past])
+    halves[past:] = x[past:steps]
+    parts = scratch_like(name, x, 2, quarter, *x.shape[1:])
     first, last = _paired(steps, quarter, group.half)  # t with a mirror image half - t
-    parts[:, :first] = seen[:first]
-    parts[:, last:] = seen[last:quarter]
-    mirrored = _backwards(seen[quarter:], scratch_like("mirrored", seen, steps - quarter, *x.shape[1:]))
+    parts[:, :first] = halves[:first]
+    parts[:, last:] = halves[last:quarter]
+    mirrored = _backwards(halves[quarter:], scratch_like("mirrored", halves, steps - quarter, *x.shape[1:]))
     for part, sign in zip(parts, (1, -1), strict=True):
-        torch.add(seen[first:last], mirrored, alpha=sign, out=part[first:last])
+        torch.add(halves[first:last], mirrored, alpha=sign, out=part[first:last])
     return parts
 
 

@@ -21,7 +21,18 @@ GROUP_SIZE = 2**17  # taps made at once: half a megabyte in float32
 
 
 def _can(weight: Tensor, delay: Tensor, sigma: Tensor, num_lags: int, kernel: Kernel) -> bool:
-    return not sigma.requires_grad and delay.shape == weight.shape and sigma.ndim == 0
+    return (
+        not sigma.requires_grad
+        and delay.shape == weight.shape
+        and sigma.ndim == 0
+        and _has_own_slope(type(kernel))
+    )
+
+
+def _has_own_slope(kernel: type[Kernel]) -> bool:
+    """Whether its slope is that of its shape: no subclass wrote another shape, or taps, alone."""
+    first = next(cls for cls in kernel.__mro__ if {"shape", "slope"} & vars(cls).keys())
+    return "slope" in vars(first) and kernel.taps is Kernel.taps
 
 
 @soft_kernel.register("by_hand", can=_can)

@@ -11,7 +11,7 @@ takes three real ones: with :math:`p_0 = -d\,(a + b),\; p_1 = (c + d)\,a,\; p_2 
 So D has the rows :math:`a + b, a, b` of every frequency, the transpose of A the same three, and G the rows
 :math:`-d, c + d, d - c`.
 
-Waves are symmetric, so every transform spans a quarter of the circle: see :mod:`.real_dft`.
+Cosines and sines are symmetric, so every matrix spans a quarter of a period: see :mod:`.real_dft`.
 All gradients are the same sum with transposed matrices.
 
 Shape letters: T input steps, T' output steps, B samples, I inputs, O outputs, K lags, f frequencies of a
@@ -91,11 +91,11 @@ class _SpectralSum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernel: Tensor, num_steps: int, dtype: torch.dtype) -> Tensor:
-        x, heard = x.contiguous(), kernel[:num_steps]  # later lags are never heard
-        groups = make_groups(len(x), len(heard), num_steps, x.dtype, x.device)
+        x, used = x.contiguous(), kernel[:num_steps]  # longer lags come too late
+        groups = make_groups(len(x), len(used), num_steps, x.dtype, x.device)
         y = recycled((num_steps, x.shape[1], kernel.shape[1]), x.dtype, x.device)
         for some, group in product(_pieces(x.shape[1], SAMPLES), groups):
-            lags = fold(heard, group, x.dtype, "lags")
+            lags = fold(used, group, x.dtype, "lags")
             spectrum = _to_spectrum(group.inputs, group, x[:, some], "inputs", dtype)
             products = scratch_like("outputs", spectrum, *spectrum.shape[:3], kernel.shape[1])
             for rows in _pieces(len(spectrum), FREQUENCIES):
@@ -105,7 +105,7 @@ class _SpectralSum(torch.autograd.Function):
         if any(ctx.needs_input_grad):
             ctx.save_for_backward(*_compact(x), kernel)
             ctx.groups, ctx.dtype = groups, dtype
-        return _exact_head(y, x, heard)
+        return _exact_head(y, x, used)
 
     @staticmethod
     @once_differentiable
@@ -113,10 +113,10 @@ class _SpectralSum(torch.autograd.Function):
         x, size, kernel = ctx.saved_tensors
         grad, dtype = grad.contiguous(), ctx.dtype
         grad_x = recycled(tuple(x.shape), kernel.dtype, kernel.device) if ctx.needs_input_grad[0] else None
-        grad_kernel, heard = recycled_like(kernel), kernel[: len(grad)]
+        grad_kernel, used = recycled_like(kernel), kernel[: len(grad)]
         grad_kernel[len(grad) :] = 0
         for some, group in product(_pieces(x.shape[1], SAMPLES), ctx.groups):
-            lags = fold(heard, group, kernel.dtype, "lags")
+            lags = fold(used, group, kernel.dtype, "lags")
             grad_lags = scratch_like("grad_lags", lags, *lags.shape).zero_()
             # made again, not kept: that of both groups is half as large again as x
             spectrum = _to_spectrum(group.inputs, group, x[:, some], "inputs", dtype)
@@ -125,7 +125,7 @@ class _SpectralSum(torch.autograd.Function):
                 inputs, outputs = spectrum[rows].flatten(0, 1), above[rows].flatten(0, 1)
                 taps = scratch_like("taps", above, len(outputs), *kernel.shape[1:])
                 _add_taps(group, rows, torch.bmm(outputs.mT, inputs, out=taps), grad_lags)
-                if grad_x is not None:  # takes the place of the rows that are done
+                if grad_x is not None:  # overwrites the rows that are done
                     torch.bmm(outputs, _taps(group, rows, lags, dtype), out=inputs)
             unfold(grad_lags, group, grad_kernel[: len(grad)], some.start > 0)
             if grad_x is not None:
@@ -151,11 +151,11 @@ def _pieces(batch: int, most: int) -> list[slice]:
 
 def _taps(group: Group, rows: slice, lags: Tensor, dtype: torch.dtype) -> Tensor:
     """Spectrum ``(3 f, O, I)`` of a folded kernel at some frequencies."""
-    waves, shape = group.kernel[:, rows], lags.shape[2:]
-    sums = scratch_like("sums", lags, *waves.shape[:2], *shape)
+    matrix, shape = group.kernel[:, rows], lags.shape[2:]
+    sums = scratch_like("sums", lags, *matrix.shape[:2], *shape)
     for i in (0, 1):
-        torch.mm(waves[i], lags[i].flatten(1), out=sums[i].flatten(1))
-    taps = scratch_like("kernel", lags, waves.shape[1], 3, *shape)
+        torch.mm(matrix[i], lags[i].flatten(1), out=sums[i].flatten(1))
+    taps = scratch_like("kernel", lags, matrix.shape[1], 3, *shape)
     c, d = sums.unbind()[:: group.sign]  # which of them is symmetric, and comes first, is the group's
     plus, minus = (1, 2)[:: group.sign]
     torch.neg(d, out=taps[:, 0])
@@ -175,9 +175,9 @@ def _add_taps(group: Group, rows: slice, taps: Tensor, grad_lags: Tensor) -> Non
         grad_lags[i].flatten(1).addmm_(group.kernel[i, rows].T, taps[:, row].flatten(1), alpha=sign)
 
 
-def _to_spectrum(matrix: Tensor, group: Group, x: Tensor, place: str, dtype: torch.dtype) -> Tensor:
+def _to_spectrum(matrix: Tensor, group: Group, x: Tensor, name: str, dtype: torch.dtype) -> Tensor:
     """Transform ``(T, B, N)`` to the rows of a group, ``(f, 3, B, N)``."""
-    spectrum = scratch_like(place, matrix, matrix.shape[1], 3, *x.shape[1:])
+    spectrum = scratch_like(name, matrix, matrix.shape[1], 3, *x.shape[1:])
     for some in _pieces(x.shape[1], FOLDED):
         rows = spectrum[:, :, some]
         for i, part in enumerate(fold(x[:, some], group, matrix.dtype, "parts")):

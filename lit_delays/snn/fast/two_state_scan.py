@@ -23,7 +23,7 @@ from lit_delays.snn.fast.memory_pool import recycled_like
 from lit_delays.snn.fast.uncompiled import uncompiled
 from lit_delays.snn.neurons.base import Neuron, run_neuron
 from lit_delays.snn.neurons.two_states import Coefficients, TwoStateNeuron
-from lit_delays.snn.surrogates import Surrogate, is_above
+from lit_delays.snn.surrogates import Surrogate, derivative, is_above
 
 
 class Settings(NamedTuple):
@@ -37,8 +37,12 @@ class Settings(NamedTuple):
 
 
 def _can(neuron: Neuron, current: Tensor) -> bool:
-    """Whether the neuron's equation is that of its coefficients: no subclass has a step of its own."""
-    return isinstance(neuron, TwoStateNeuron) and type(neuron).step is TwoStateNeuron.step
+    """Whether the neuron is what its coefficients say: no subclass has a step or a start of its own."""
+    return (
+        isinstance(neuron, TwoStateNeuron)
+        and type(neuron).step is TwoStateNeuron.step
+        and type(neuron).initial_state is TwoStateNeuron.initial_state
+    )
 
 
 @run_neuron.register("two_states", can=_can)
@@ -106,7 +110,7 @@ def _backward(
         later_w = (later_u * c.uw).addcmul_(later_w, c.ww)
         if settings.resets:
             to_rest.addcmul_(to_rest, z, value=-1)
-        later_u = to_rest.addcmul_(settings.surrogate.derivative(excess), to_spike, value=settings.gain)
+        later_u = to_rest.addcmul_(derivative(settings.surrogate, excess), to_spike, value=settings.gain)
         torch.mul(later_u, c.ui, out=result[t])
         sums.ui.addcmul_(later_u, current[t])
     return result, [total.sum(dim=0) for total in sums]

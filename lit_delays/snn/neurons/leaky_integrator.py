@@ -38,3 +38,7 @@ class LeakyIntegrator(Membrane):
     def step(self, current: Tensor, state: State) -> tuple[Tensor, State]:  # noqa: D102
         v_mem = self.charge(current, state)
         return v_mem, {"v_mem": v_mem}
+
+    def nir(self, time_step_s: float) -> tuple[str, dict[str, Tensor | float]]:
+        """NIR's ``LI``."""
+        return "LI", self.nir_membrane(time_step_s)

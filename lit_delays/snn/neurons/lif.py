@@ -58,11 +58,15 @@ class LIF(Membrane):
         return spikes, {"v_mem": v_mem * (1 - spikes.detach())}
 
     def readout(self, num_neurons: int, fires: bool) -> Neuron:
-        """The same membrane without a threshold, or with a higher one where its spikes are counted."""
+        """The same membrane without a threshold, or with a higher one where its spikes are counted.
+
+        Those are plain ones where a subclass takes other arguments.
+        """
         step_ms, tau_mem_ms = self.grid.time_step_ms, self.tau_mem_ms
         if not fires:
             return LeakyIntegrator(num_neurons, step_ms, tau_mem_ms=tau_mem_ms, learn_tau=self.learns)
-        return type(self)(
+        kind = type(self) if type(self).__init__ is LIF.__init__ else LIF
+        return kind(
             num_neurons,
             step_ms,
             tau_mem_ms=tau_mem_ms,
@@ -70,10 +74,7 @@ class LIF(Membrane):
             surrogate=lambda: self.surrogate,
         )
 
-    def constants(self) -> dict[str, float | None]:  # noqa: D102
-        return {**super().constants(), "v_threshold": self.v_threshold}
-
     def nir(self, time_step_s: float) -> tuple[str, dict[str, Tensor | float]]:
         """NIR's ``LIF``; NIR's text says that it spikes *above* its threshold, ours do at it."""
-        _, membrane = super().nir(time_step_s)
+        membrane = self.nir_membrane(time_step_s)
         return "LIF", {**membrane, "v_threshold": self.v_threshold, "v_reset": 0.0}

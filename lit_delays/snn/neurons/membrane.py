@@ -4,6 +4,7 @@ r"""A leaky membrane: what the neurons of the paper have in common.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -66,11 +67,12 @@ class Membrane(Neuron):
         """Voltage ``(B, N)`` after the leak and the input of a step, before any spike."""
         return state["v_mem"] * (1 - self.leak) + current
 
-    def constants(self) -> dict[str, float | None]:
-        """``leak``, the share of the voltage lost in a step, and ``v_threshold``: None, it never fires."""
-        return {"leak": self.leak_now, "v_threshold": None}
+    def constants(self) -> dict[str, Any]:
+        """``leak``, the share of the voltage lost in a step; ``v_threshold``, None if it never fires."""
+        learned = {name: value for name, value in super().constants().items() if name != "leak_logit"}
+        return {"leak": self.leak_now, "v_threshold": getattr(self, "v_threshold", None), **learned}
 
-    def nir(self, time_step_s: float) -> tuple[str, dict[str, Tensor | float]]:
-        """NIR's ``LI``, whose Euler step is this one for ``tau = dt / leak`` and ``r = 1 / leak``."""
+    def nir_membrane(self, time_step_s: float) -> dict[str, Tensor | float]:
+        """Parameters of NIR's ``LI``, whose Euler step is this one: ``tau = dt / leak``, ``r = 1 / leak``."""
         leak = self.leak_now
-        return "LI", {"tau": time_step_s / leak, "r": 1 / leak, "v_leak": 0.0}
+        return {"tau": time_step_s / leak, "r": 1 / leak, "v_leak": 0.0}

@@ -22,7 +22,7 @@ class EFAdLIF(TwoStateNeuron):
         num_neurons: Number of neurons, ``N``.
         time_step_ms: Length of a time step, in ms.
         tau_mem_ms: Range of the membrane time constants :math:`\tau_u`, in ms, at least one time step; each
-            neuron learns its place in it.
+            neuron learns where in it its own lies.
         tau_adapt_ms: The same of the adaptation, :math:`\tau_w`.
         a: Range of the coupling of the adaptation to the potential.
         b: Range of the jump of the adaptation at a spike.

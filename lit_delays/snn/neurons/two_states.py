@@ -19,9 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_delays.errors import InputError
-from lit_delays.snn.neurons.base import READOUT_THRESHOLD, Neuron, State
-from lit_delays.snn.neurons.leaky_integrator import LeakyIntegrator
-from lit_delays.snn.neurons.lif import LIF
+from lit_delays.snn.neurons.base import Neuron, State
 from lit_delays.snn.surrogates import Surrogate, spike
 
 
@@ -68,6 +66,7 @@ class TwoStateNeuron(Neuron):
     ) -> None:
         super().__init__(num_neurons, time_step_ms)
         self.tau_range_ms, self.surrogate = check_range("tau_mem_ms", tau_mem_ms, time_step_ms), surrogate()
+        self.tau_mem_ms = sum(self.tau_range_ms) / 2  # of the readout: the middle of the range
         self.ranges: dict[str, tuple[float, float]] = {}
 
     @abstractmethod
@@ -91,13 +90,6 @@ class TwoStateNeuron(Neuron):
         """Bring what is learned back into its range."""
         for name, (low, high) in self.ranges.items():
             self.get_parameter(name).clamp_(low, high)
-
-    def readout(self, num_neurons: int, fires: bool) -> Neuron:
-        """Leaky integrators whose time constant is the middle of these neurons' range."""
-        step_ms, tau_mem_ms = self.grid.time_step_ms, sum(self.tau_range_ms) / 2
-        if fires:
-            return LIF(num_neurons, step_ms, tau_mem_ms=tau_mem_ms, v_threshold=READOUT_THRESHOLD)
-        return LeakyIntegrator(num_neurons, step_ms, tau_mem_ms=tau_mem_ms)
 
     def learn(self, name: str, low: float, high: float, stays: bool = True) -> None:
         """Add a parameter of every neuron that starts anywhere in a range, and stays there."""

@@ -1,6 +1,6 @@
 r"""What every kind of synapses is: a weight for every lag between each input and each neuron.
 
-.. math:: y_o[t] = \sum_i \sum_{k=0}^{K-1} \kappa_{k,o,i}\; x_i[t-k]
+.. math:: y_o[t] = b_o + \sum_i \sum_{k=0}^{K-1} \kappa_{k,o,i}\; x_i[t-k]
 
 Shape letters: T input steps, T' output steps, B samples, I inputs, O outputs, S synapses per pair, K lags.
 """
@@ -16,6 +16,8 @@ from lit_delays.errors import InputError
 from lit_delays.snn.delayed_sum import delayed_sum
 from lit_delays.time_grid import TimeGrid
 
+MOST_LAGS = 2**15  # that delays in int16 can reach over
+
 DelayMode = Literal["learned", "fixed", "none"]
 
 
@@ -23,7 +25,8 @@ class Synapses(nn.Module, ABC):
     """The synapses between two layers.
 
     A subclass has parameters and writes :meth:`dense_kernel`; the sum over time, the deployed form and the
-    step-by-step form follow from it. A parameter named ``delay`` is clamped into the window.
+    step-by-step form follow from it. A parameter named ``delay`` is clamped into the window; one named
+    ``bias``, shape ``(O,)``, is a current of every neuron in every step, also those that the layer adds.
 
     Args:
         num_inputs: Number of inputs, ``I``.
@@ -42,13 +45,24 @@ class Synapses(nn.Module, ABC):
         ``keep_length``.
 
     Raises:
-        InputError: If a size is below 1.
+        InputError: If a size is below 1, or a subclass writes ``forward``, which would not ship.
     """
 
+    # what else a class takes are options
+    made_for: ClassVar[tuple[str, ...]] = ("num_inputs", "num_outputs", "time_step_ms")
     parameter_groups: ClassVar[Mapping[str, str]] = {"delay": "delays"}
     delay: Tensor | None
     mask: Tensor | None
+    bias: Tensor | None
     sigma: Tensor
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.forward is not Synapses.forward:
+            raise InputError(
+                f"`{cls.__name__}` must write `dense_kernel`, not `forward`, which does not ship; a current"
+                " of every step is a parameter `bias`."
+            )
 
     def __init__(
         self, num_inputs: int, num_outputs: int, *, num_lags: int, keep_length: bool = False
@@ -86,7 +100,11 @@ class Synapses(nn.Module, ABC):
     def forward(self, x: Tensor) -> Tensor:
         """Summed currents of all neurons, shape ``(T', B, O)``, for input ``(T, B, I)``."""
         current: Tensor = delayed_sum(x, self.dense_kernel(), len(x) + self.extra_steps)
-        return current
+        return self._biased(current)
+
+    def _biased(self, current: Tensor) -> Tensor:
+        bias = getattr(self, "bias", None)
+        return current if bias is None else current + bias
 
     def initial_ring(self, x: Tensor) -> Tensor:
         """Currents that are still to come, none: shape ``(B, K, O)`` for inputs ``(B, I)``."""
@@ -99,8 +117,12 @@ class Synapses(nn.Module, ABC):
             x: Input of this step, shape ``(B, I)``.
             ring: Currents to come, shape ``(B, K, O)``, the next ones first.
         """
-        ring = ring + torch.einsum("bi,koi->bko", x, self.dense_kernel())
-        return advance(ring)
+        return self._due(ring + torch.einsum("bi,koi->bko", x, self.dense_kernel()))
+
+    def _due(self, ring: Tensor) -> tuple[Tensor, Tensor]:
+        """The currents that are due, and the ring of those to come, one step on."""
+        later = torch.cat([ring[:, 1:], torch.zeros_like(ring[:, :1])], dim=1)
+        return self._biased(ring[:, 0]), later
 
     @torch.no_grad()
     def constrain(self) -> None:
@@ -121,16 +143,11 @@ class Synapses(nn.Module, ABC):
         return weight.movedim(0, -1), (lags * (weight != 0)).movedim(0, -1)
 
 
-def advance(ring: Tensor) -> tuple[Tensor, Tensor]:
-    """The currents that are due, and the ring of those to come, one step on."""
-    return ring[:, 0], torch.cat([ring[:, 1:], torch.zeros_like(ring[:, :1])], dim=1)
-
-
 def window(max_delay_ms: float, time_step_ms: float) -> int:
     """Lags of a delay window: rounded down to steps, then up to an odd number, as the reference does.
 
     Raises:
-        InputError: If the window is shorter than a time step.
+        InputError: If the window is shorter than a time step, or too long for a delay as int16.
 
     Example:
         >>> window(300.0, 10.0), window(250.0, 10.0)
@@ -138,7 +155,13 @@ def window(max_delay_ms: float, time_step_ms: float) -> int:
     """
     grid = TimeGrid(time_step_ms)
     grid.require("max_delay_ms", max_delay_ms)
-    return grid.whole_steps(max_delay_ms) // 2 * 2 + 1
+    num_lags = grid.whole_steps(max_delay_ms) // 2 * 2 + 1
+    if num_lags > MOST_LAGS:
+        raise InputError(
+            f"`max_delay_ms` must be at most {MOST_LAGS} time steps of {time_step_ms:g} ms, got"
+            f" {max_delay_ms:g}."
+        )
+    return num_lags
 
 
 def require_sizes(**sizes: int) -> None:

@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from lit_delays.errors import InputError
-from lit_delays.snn.delayed_sum import delayed_sum
 from lit_delays.snn.kernels import one_tap_kernel
-from lit_delays.snn.synapses.base import Synapses, advance
+from lit_delays.snn.synapses.base import Synapses
 
 
 class WholeDelays(Synapses):
@@ -25,7 +24,7 @@ class WholeDelays(Synapses):
     Attributes:
         weight: Where the norm is folded in; 0 where there is no synapse. Shape ``(O, I, S)``.
         delay: In time steps, int16, shape ``(O, I, S)``.
-        bias: Current of every neuron in every step, also those that the layer adds. Shape ``(O,)``.
+        bias: Current of every neuron in every step, shape ``(O,)``.
     """
 
     weight: Tensor
@@ -45,10 +44,6 @@ class WholeDelays(Synapses):
     def dense_kernel(self) -> Tensor:  # noqa: D102
         return one_tap_kernel(self.weight, self.delay, self.num_lags)
 
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        current: Tensor = delayed_sum(x, self.dense_kernel(), len(x) + self.extra_steps)
-        return current + self.bias
-
     def step(self, x: Tensor, ring: Tensor) -> tuple[Tensor, Tensor]:
         """Each input adds its weights to the currents that its delays point at; zeros cost nothing."""
         weight, delay = self.weight, self.delay
@@ -59,8 +54,7 @@ class WholeDelays(Synapses):
         slot = delay.long() * self.num_outputs + neuron  # in a ring laid flat
         added = x[:, None, :, None] * weight
         flat = ring.flatten(1).index_add(1, slot.flatten(), added.flatten(1))
-        due, ring = advance(flat.view_as(ring))
-        return due + self.bias, ring
+        return self._due(flat.view_as(ring))
 
     def whole_delays(self) -> tuple[Tensor, Tensor]:  # noqa: D102
         return self.weight, self.delay.long()

@@ -11,6 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
 from lit_delays.atomic_files import write_atomic
+from lit_delays.errors import InputError
 from lit_delays.metrics import delay_histogram
 from lit_delays.training.classifier import network_of
 
@@ -61,12 +62,23 @@ class DelayHistograms(Callback):
 
 
 def read_histograms(path: Path) -> Histograms:
-    """The counts at ``path``, nothing where there is no such file."""
+    """The counts at ``path``, nothing where there is no such file.
+
+    Raises:
+        InputError: If it is no such table.
+    """
     found: Histograms = {}
-    if path.exists():
+    if not path.exists():
+        return found
+    try:
         with path.open(newline="") as file:
             for epoch, layer, *counts in list(csv.reader(file))[1:]:
                 found.setdefault(layer, {})[int(epoch)] = [int(count) for count in counts if count]
+    except (ValueError, csv.Error) as error:
+        raise InputError(
+            f"{path} must have a row of counts an epoch and layer, and is cut or edited; repeat the command"
+            " of its run to make it again."
+        ) from error
     return found
 
 

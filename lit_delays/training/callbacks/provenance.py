@@ -18,6 +18,7 @@ from lit_delays.errors import InputError
 
 FILE_NAME = "provenance.json"
 KEY = "provenance"  # in a checkpoint
+FINISHED = "finished"  # in a checkpoint: whether training has ended with it, before its last epoch
 PACKAGES = ("lit_delays", "torch", "lightning", "torchmetrics", "numpy", "h5py")
 
 
@@ -62,11 +63,19 @@ class Provenance(Callback):
                 f"this run began with other {' and '.join(changed)} ({_in_short(before)}) than now"
                 f" ({_in_short(self.record)}); its result may differ from that of an uninterrupted run."
             )
+        if _is_done(trainer, checkpoint):  # nothing is trained any more
+            self.record = before
 
     @override
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero:
             write_atomic(Path(trainer.default_root_dir, FILE_NAME), json.dumps(self.record, indent=2) + "\n")
+
+
+def _is_done(trainer: pl.Trainer, checkpoint: dict[str, Any]) -> bool:
+    progress = checkpoint.get("loops", {}).get("fit_loop", {}).get("epoch_progress")
+    has_all_epochs = progress and progress["current"]["processed"] >= (trainer.max_epochs or 0)
+    return bool(checkpoint.get(FINISHED) or has_all_epochs)
 
 
 def versions() -> dict[str, str]:
