@@ -30,7 +30,7 @@ class Interrupted(SystemExit):
         return self.code == EXIT_CODES[signal.SIGTERM]
 
 
-class Watch(threading.Thread):
+class SignalListener(threading.Thread):
     """Ends a process that waits for others, who may be gone, when it is asked to stop.
 
     Python answers a signal between two of its own steps. A process inside a collective takes none, so it is
@@ -98,29 +98,29 @@ class Watch(threading.Thread):
         os._exit(code)
 
 
-watch: Watch | None = None  # of the command that runs
+listener: SignalListener | None = None  # of the command that runs
 
 
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Within, a signal ends the process with its exit code, and all that is open is closed."""
-    global watch
+    global listener
     if threading.current_thread() is not threading.main_thread():
         yield  # no place for handlers
         return
-    before, watch = {number: signal.getsignal(number) for number in EXIT_CODES}, Watch()
+    before, listener = {number: signal.getsignal(number) for number in EXIT_CODES}, SignalListener()
     listen(leave)
     try:
-        with watch.on_duty():
+        with listener.on_duty():
             yield
     except Exception as error:
         # the others may have left already, and whoever waits for them fails
-        if watch.heard and _has_others() and not isinstance(error, InputError):
-            _say(f"stopped by {watch.heard.name}; the same command goes on from its checkpoint")
-            raise Interrupted(EXIT_CODES[watch.heard]) from error
+        if listener.heard and _has_others() and not isinstance(error, InputError):
+            _say(f"stopped by {listener.heard.name}; the same command goes on from its checkpoint")
+            raise Interrupted(EXIT_CODES[listener.heard]) from error
         raise
     finally:
-        watch = None
+        listener = None
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -128,8 +128,8 @@ def stoppable() -> Iterator[None]:
 def at_any_end(act: Callable[[], None]) -> None:
     """Do this when the process ends, unless it is killed."""
     atexit.register(act)
-    if watch:
-        watch.last_acts.append(act)
+    if listener:
+        listener.last_acts.append(act)
 
 
 def listen(handler: Callable[[int, FrameType | None], None]) -> None:
@@ -142,8 +142,8 @@ def listen(handler: Callable[[int, FrameType | None], None]) -> None:
 def leave(number: int, frame: FrameType | None) -> None:
     """Stop here and now; what comes after the first signal does not disturb that."""
     listen(_go_on)
-    if watch:
-        watch.answer()
+    if listener:
+        listener.answer()
     raise Interrupted(EXIT_CODES[signal.Signals(number)])
 
 

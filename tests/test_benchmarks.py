@@ -24,6 +24,13 @@ def test_a_step_is_timed_and_weighed(config):
     assert 100 < measured["peak_mb"] < 2000
 
 
+def test_a_layer_of_neurons_is_timed_and_weighed():
+    sizes = ["--num-steps", "5", "--batch-size", "2", "--neurons", "4", "--rounds", "1", "--repeats", "1"]
+    measured = json.loads(run("layers.py", "--layer", "csilif", *sizes, "--json").splitlines()[-1])
+    assert measured["step_s"] > 0
+    assert measured["peak_mb"] >= 0
+
+
 def test_every_benchmark_says_what_it_measures():
     for path in sorted((ROOT / "benchmarks").glob("*.py")):
         if path.stem in ("stacks", "epoch"):

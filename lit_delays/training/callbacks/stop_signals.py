@@ -62,12 +62,12 @@ class StopSignals(Callback):
         self._tell()
 
     def _tell(self) -> None:
-        if stopping.watch:
-            stopping.watch.sign_of_life(time.monotonic() - self._since)
+        if stopping.listener:
+            stopping.listener.sign_of_life(time.monotonic() - self._since)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if stopping.watch:
-            stopping.watch.answer()
+        if stopping.listener:
+            stopping.listener.answer()
         if number == signal.SIGINT:
             if self.received == signal.SIGINT:
                 raise KeyboardInterrupt
