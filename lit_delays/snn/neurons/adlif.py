@@ -33,8 +33,8 @@ class AdLIF(TwoStateNeuron):
 
     Example:
         >>> import torch
-        >>> AdLIF(2, 4.0)(torch.full((50, 1, 2), 3.0)).sum() > 0
-        tensor(True)
+        >>> AdLIF(8, 4.0)(torch.zeros(50, 1, 8)).sum()  # no current, no spikes
+        tensor(0., grad_fn=<SumBackward0>)
     """
 
     strict: ClassVar[bool] = True

@@ -36,8 +36,8 @@ class EFAdLIF(TwoStateNeuron):
 
     Example:
         >>> import torch
-        >>> EFAdLIF(2, 4.0)(torch.full((50, 1, 2), 3.0)).sum() > 0
-        tensor(True)
+        >>> EFAdLIF(8, 4.0)(torch.zeros(50, 1, 8)).sum()  # no current, no spikes
+        tensor(0., grad_fn=<SumBackward0>)
     """
 
     resets: ClassVar[bool] = True
