@@ -58,12 +58,12 @@ class Factory(Generic[Part]):
             return choice
         given: dict[str, Any] = {}
         made: Any = choice
-        while isinstance(made, functools.partial):
-            if isinstance(made.func, type) and made.args:
-                raise InputError(f"options of {made.func.__name__} need their names, got {made.args}.")
-            given = {**made.keywords, **given}
+        if isinstance(choice, functools.partial):  # of a partial, too: Python makes one of both
+            if isinstance(choice.func, type) and choice.args:
+                raise InputError(f"options of {choice.func.__name__} need their names, got {choice.args}.")
+            given = choice.keywords
             # the command line's own wraps the class in a function that makes it
-            made = next((item for item in made.args if isinstance(item, type)), made.func)
+            made = next((item for item in choice.args if isinstance(item, type)), choice.func)
         if not isinstance(made, type):
             raise InputError(f"a part must be a class or functools.partial of one, got {choice!r}.")
         return cls(made, {name: _nested(value) for name, value in (_defaults(made) | given).items()})

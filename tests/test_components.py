@@ -40,6 +40,12 @@ def test_plain_values_hold_every_option_also_the_defaults():
     assert options == {"tau_mem_ms": 33.0, "v_threshold": 1.0, "surrogate": atan}
 
 
+def test_of_two_partials_the_outer_one_wins():
+    inner = partial(LIF, tau_mem_ms=33.0, v_threshold=2.0)
+    made = Factory.of(partial(inner, tau_mem_ms=44.0))
+    assert (made.arguments["tau_mem_ms"], made.arguments["v_threshold"]) == (44.0, 2.0)
+
+
 def test_short_names_stand_for_our_own_parts():
     assert rebuild(Neuron, {"class_path": "PLIF"}).cls is PLIF
     assert rebuild(Surrogate, {"class_path": "ATan", "init_args": {"slope": 2.0}})() == ATan(2.0)

@@ -236,8 +236,7 @@ def _layer_output(layer: Layer, current: Tensor, mask: Tensor) -> Tensor:
     return output * mask if layer.training else output
 
 
-layer_output = Operation(_layer_output)
-layer_output.__name__ = "layer"  # type: ignore[attr-defined]
+layer_output = Operation(_layer_output, name="layer")
 
 
 class Network(nn.Module):

@@ -40,6 +40,7 @@ class Operation(Generic[P, Result]):
 
     Args:
         plain: The reference.
+        name: What :func:`use` knows the operation by; the name of ``plain`` where it is left out.
 
     Example:
         >>> double = Operation(lambda x: x + x)
@@ -48,8 +49,8 @@ class Operation(Generic[P, Result]):
         (2, 6)
     """
 
-    def __init__(self, plain: Callable[P, Result]) -> None:
-        self.plain = plain
+    def __init__(self, plain: Callable[P, Result], name: str | None = None) -> None:
+        self.plain, self.name = plain, name or plain.__name__
         self._forms: list[Form[P, Result]] = []
         update_wrapper(self, plain)
 
@@ -63,7 +64,7 @@ class Operation(Generic[P, Result]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result:
         """Run the first form that can, else the plain one."""
-        wanted = _chosen.get().get(self.__name__)  # type: ignore[attr-defined]
+        wanted = _chosen.get().get(self.name)
         if wanted == PLAIN or is_transformed():
             return self.plain(*args, **kwargs)
         for form in self._forms:

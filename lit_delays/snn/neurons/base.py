@@ -124,5 +124,4 @@ def _run_neuron(neuron: Neuron, current: Tensor) -> Tensor:
     return torch.stack(outputs)
 
 
-run_neuron = Operation(_run_neuron)
-run_neuron.__name__ = "neuron"  # type: ignore[attr-defined]
+run_neuron = Operation(_run_neuron, name="neuron")
