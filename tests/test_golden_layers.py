@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,24 @@ import numpy as np
 import pytest
 import torch
 from numpy.lib.npyio import NpzFile
-from torch import Tensor
+from torch import Tensor, nn
 
-from lit_delays.snn.neurons import AdLIF, CAdLIF, CSiLIF, EFAdLIF, Neuron, SEAdLIF, SiLIF
+from lit_delays.snn.delays import SummedDelays
+from lit_delays.snn.neurons import (
+    LIF,
+    AdLIF,
+    CAdLIF,
+    CSiLIF,
+    EFAdLIF,
+    Neuron,
+    SEAdLIF,
+    SiLIF,
+    SoftResetLIF,
+)
 from lit_delays.snn.operation import use
+from lit_delays.snn.recurrence import run_recurrent
+from lit_delays.snn.surrogates import ATan
+from lit_delays.snn.synapses import RecurrentDelays
 
 from .conftest import SHARED
 
@@ -36,17 +51,19 @@ def meta_of(path: Path) -> dict[str, Any]:
 
 
 FILES = [path for path in sorted(FOLDER.glob("*.npz")) if "neuron" in meta_of(path)]
+RECURRENT = [path for path in sorted(FOLDER.glob("*.npz")) if "recurrent" in meta_of(path).get("layer", "")]
 
 
 def test_the_golden_layers_are_found() -> None:
     if not FOLDER.exists():
         pytest.skip(f"no golden layers at {FOLDER}")
     assert FILES
+    assert RECURRENT
 
 
 @pytest.fixture(params=["plain", "fused"])
 def _form(request: pytest.FixtureRequest) -> Iterator[None]:
-    with use(**({"neuron": "plain"} if request.param == "plain" else {})):
+    with use(**({"neuron": "plain", "recurrent": "plain"} if request.param == "plain" else {})):
         yield
 
 
@@ -63,6 +80,56 @@ def test_a_neuron_gives_the_published_spikes_and_gradients(path: Path) -> None:
     close(current.grad, golden["grad.current"], tolerance)
     for name, parameter in neuron.named_parameters():
         close(parameter.grad, golden[f"grad.{name}"], tolerance)
+
+
+@pytest.mark.usefixtures("_form")
+@pytest.mark.parametrize("path", RECURRENT, ids=lambda path: path.stem)
+def test_recurrent_delays_give_the_published_spikes_and_gradients(path: Path) -> None:
+    golden, meta = np.load(path), meta_of(path)
+    neuron, synapses = build_neuron(meta, golden), build_recurrent(meta, golden)
+    current = torch.from_numpy(golden["current"]).requires_grad_()
+    spikes = run_recurrent(neuron, synapses, current, torch.ones_like(current[0]))
+    assert np.array_equal(spikes.detach().numpy(), golden["spikes"])
+    (spikes * torch.from_numpy(golden["probe"])).sum().backward()
+    close(current.grad, golden["grad.current"], 1e-10)
+    for name, parameter in published_parameters(synapses).items():
+        close(parameter.grad, golden[f"grad.{name}"], 1e-10)
+
+
+def build_neuron(meta: dict[str, Any], golden: NpzFile) -> Neuron:
+    kind = LIF if meta["reset"] == "hard to 0" else SoftResetLIF
+    return kind(
+        golden["current"].shape[-1],
+        1.0,
+        tau_mem_ms=meta["tau_steps"],
+        v_threshold=meta["v_threshold"],
+        surrogate={"atan": lambda: ATan(meta["alpha"])}[meta["surrogate"]],
+        detach_reset=meta["detach_reset"],
+    )
+
+
+def build_recurrent(meta: dict[str, Any], golden: NpzFile) -> RecurrentDelays:
+    num_neurons = golden["current"].shape[-1]
+    learned = (meta["layer"].removeprefix("recurrent_"),)
+    synapses = RecurrentDelays(
+        num_neurons,
+        num_neurons,
+        1.0,
+        delays=partial(SummedDelays, learned=learned),
+        learn_spread=meta["learned_spread"],
+    ).double()
+    with torch.no_grad():
+        for name, parameter in published_parameters(synapses).items():
+            parameter.copy_(torch.from_numpy(golden[name]))
+    synapses.sigma.fill_(meta["sigma"])
+    return synapses
+
+
+def published_parameters(synapses: RecurrentDelays) -> dict[str, nn.Parameter]:
+    """By their names in the files."""
+    (delay,) = synapses.delays.parameters()
+    named = {"weight": synapses.weight, "delay": delay}
+    return named if synapses.spread is None else named | {"p_spread": synapses.spread}
 
 
 def build(meta: dict[str, Any], golden: NpzFile) -> Neuron:

@@ -10,7 +10,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import LearningRateFinder
 
 from lit_delays.errors import InputError
-from lit_delays.snn.network import Network
+from lit_delays.snn.network import RECURRENT, Network
 
 SEEDS = 2**32  # what NumPy takes
 LARGEST = 10**9  # of any number: nothing that is counted or measured here comes near
@@ -153,5 +153,7 @@ def metric_names(network: Network) -> list[str]:
     learned = [name for name, synapses in network.named_synapses().items() if synapses.learns_delays]
     names = [f"{stage}/{what}" for stage in ("val", "train") for what in ("acc", "loss")]
     names += ["lr/weights", "beta1", *(["lr/delays", "sigma"] if learned else [])]
-    names += [f"firing_rate/{name}" for name in layers[:-1]] + [f"abs_weight/{name}" for name in layers]
+    names += ["sigma/recurrent"] if any(name.endswith(RECURRENT) for name in learned) else []
+    names += [f"firing_rate/{name}" for name in layers[:-1]]
+    names += [f"abs_weight/{name}" for name in network.named_synapses()]
     return [*names, *(f"delay_change/{name}" for name in learned)]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from lit_delays.errors import InputError
 from lit_delays.snn.network import Layer, Network
+from lit_delays.snn.recurrence import Recurrence
 from lit_delays.snn.synapses import Synapses, WholeDelays
 
 
@@ -70,7 +71,13 @@ def _deployed(layer: Layer) -> Layer:
         nn.Identity(),
         deepcopy(layer.neuron),
         synaptic_filter=deepcopy(layer.synaptic_filter),
+        recurrent=None if layer.recurrent is None else _whole_recurrence(layer.recurrent.synapses),
     )
+
+
+def _whole_recurrence(synapses: Synapses) -> Recurrence:
+    """Its currents come behind the norm: there is nothing to fold in."""
+    return Recurrence(_whole_delays(synapses, *_affine(nn.Identity(), synapses)))
 
 
 def _affine(norm: nn.Module, synapses: Synapses) -> tuple[Tensor, Tensor]:

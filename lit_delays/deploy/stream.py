@@ -108,5 +108,6 @@ def extra_steps(network: Network) -> dict[str, int]:
         >>> extra_steps(Network(NetworkConfig(hidden_sizes=[8])))  # half a window of 25 lags each
         {'hidden1': 12, 'readout': 24}
     """
-    synapses = network.named_synapses()
-    return dict(zip(synapses, accumulate(each.extra_steps for each in synapses.values()), strict=True))
+    layers = network.named_layers()
+    own = (layer.synapses.extra_steps for layer in layers.values())
+    return dict(zip(layers, accumulate(own), strict=True))

@@ -11,8 +11,14 @@ from torch import Tensor
 from torchmetrics import Metric
 from typing_extensions import override
 
-from lit_delays.snn.network import Network
+from lit_delays.snn.network import RECURRENT, Network
 from lit_delays.snn.recorder import LayerRecord
+
+
+def _heard(record: Mapping[str, LayerRecord], name: str) -> Tensor:
+    """Input of synapses, shape ``(T, B, I)``; that of recurrent ones is what their layer puts out."""
+    layer = name.removesuffix(RECURRENT)
+    return record[name].heard if layer == name else record[layer].output
 
 
 class SynapticOperations(Metric):
@@ -65,7 +71,7 @@ class SynapticOperations(Metric):
     def update(self, record: Mapping[str, LayerRecord]) -> None:
         """Count a forward pass, as a :class:`~lit_delays.snn.recorder.Recorder` has it."""
         for layer, (name, fan_out) in enumerate(self._fan_outs.items()):
-            x = record[name].heard  # (T, B, I)
+            x = _heard(record, name)
             operations = (x != 0).sum(dim=(0, 1)) * fan_out.to(x.device)
             self.operations[layer] += operations.sum()
             self.graded[layer] += ((x != 0) & (x.abs() != 1)).sum()

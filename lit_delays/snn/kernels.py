@@ -45,9 +45,19 @@ class Kernel(ABC):
     def slope(self, distance: Tensor, sigma: Tensor, shape: Tensor) -> Tensor:
         """Derivative of :meth:`shape` with respect to the delay, given what :meth:`shape` gave."""
 
+    def reach(self, sigma: Tensor) -> Tensor:
+        """How far from its delay a kernel still counts, in time steps."""
+        return 4 * sigma
+
     def taps(self, delay: Tensor, sigma: Tensor, num_lags: int) -> Tensor:
-        """Weight of every lag around delays of any shape ``(...)`` in time steps; shape ``(K, ...)``."""
-        height = self.shape(distances(delay, num_lags), sigma)
+        """Weight of every lag around delays of any shape ``(...)`` in time steps; shape ``(K, ...)``.
+
+        The width is one for all, or broadcasts to the delays, and may be learned.
+        """
+        distance = distances(delay, num_lags)
+        if sigma.requires_grad:  # shapes are the same in units of sigma
+            distance, sigma = distance / sigma, torch.ones_like(sigma)
+        height = self.shape(distance, sigma)
         return height / (height.sum(dim=0) + EPSILON)
 
 
@@ -79,11 +89,42 @@ class Triangle(Kernel):
 
     min_sigma: ClassVar[float] = INTERPOLATION
 
+    def reach(self, sigma: Tensor) -> Tensor:  # noqa: D102
+        return TRIANGLE_HALF_WIDTH * sigma
+
     def shape(self, distance: Tensor, sigma: Tensor) -> Tensor:  # noqa: D102
         return torch.relu(TRIANGLE_HALF_WIDTH * sigma - distance.abs())
 
     def slope(self, distance: Tensor, sigma: Tensor, shape: Tensor) -> Tensor:  # noqa: D102
         return distance.sign().mul_(shape > 0)
+
+
+class DelRecTriangle(Kernel):
+    r"""A triangle of half-width :math:`1 + \sigma`: :math:`\max(0, 1 + \sigma - |k - d|) / (1 + \sigma)^2`.
+
+    The published kernel of recurrent delays. Its standard deviation is not ``sigma`` but
+    :math:`(1 + \sigma) / \sqrt{6}`, and its taps sum to one at whole delays and widths alone: what lies
+    before lag 0 is lost. At ``sigma = 0`` it interpolates linearly between two lags.
+
+    Source:
+        Queant et al. (2025), https://arxiv.org/abs/2509.24852.
+
+    Example:
+        >>> DelRecTriangle().taps(torch.tensor([1.25]), torch.tensor(0.0), num_lags=4).flatten()
+        tensor([0.0000, 0.7500, 0.2500, 0.0000])
+    """
+
+    def reach(self, sigma: Tensor) -> Tensor:  # noqa: D102
+        return 1 + sigma
+
+    def shape(self, distance: Tensor, sigma: Tensor) -> Tensor:  # noqa: D102
+        return (1 + sigma - distance.abs()).clamp(min=0)  # whose gradient at its foot is that of its inside
+
+    def slope(self, distance: Tensor, sigma: Tensor, shape: Tensor) -> Tensor:  # noqa: D102
+        return distance.sign() * (distance.abs() <= 1 + sigma)
+
+    def taps(self, delay: Tensor, sigma: Tensor, num_lags: int) -> Tensor:  # noqa: D102
+        return self.shape(distances(delay, num_lags), sigma) / (1 + sigma) ** 2
 
 
 class Laplace(Kernel):

@@ -20,10 +20,14 @@ from lit_delays.snn.neurons import LIF, Neuron, State, SynapticFilter
 from lit_delays.snn.neurons.readouts import readout_of
 from lit_delays.snn.operation import Operation
 from lit_delays.snn.readout import Decision, class_scores
+from lit_delays.snn.recurrence import Recurrence
 from lit_delays.snn.synapses import Synapses, SynapticDelays
 from lit_delays.time_grid import TimeGrid
 
 MOST_LAYERS, MOST_NEURONS = 1000, 2**31  # hidden ones; of a layer, and channels of an input
+
+PARTS = ("neuron", "synapses", "recurrent")  # of a layer, that are chosen by class
+RECURRENT = "_recurrent"  # after the name of a layer: its synapses to itself
 
 MakeSynapses = Callable[[int, int, float], Synapses]  # inputs, neurons, time step in ms
 MakeNeuron = Callable[[int, float], Neuron]  # neurons, time step in ms
@@ -36,13 +40,15 @@ class LayerConfig:
     Args:
         neuron: Its neurons.
         synapses: The synapses into it.
+        recurrent: The synapses from its neurons to themselves.
     """
 
     neuron: MakeNeuron | None = None
     synapses: MakeSynapses | None = None
+    recurrent: MakeSynapses | None = None
 
     def __post_init__(self) -> None:
-        for name in ("neuron", "synapses"):
+        for name in PARTS:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, Factory.of(getattr(self, name)))
 
@@ -59,10 +65,14 @@ class NetworkConfig:
         synapses: The synapses into every layer: a class, and its options.
         neuron: The neurons of every hidden layer: a class, and its options. The readout's belong to those of
             the last one: the same membrane, which never fires.
+        recurrent: Synapses from the neurons of every hidden layer to themselves, where what they put out
+            arrives a time step later, or more: a class, and its options; null for none (the paper).
         layers: For each hidden layer in turn, what is different there; null where nothing is.
         synapse_tau_ms: Time constant of a synaptic filter after each hidden layer, in ms, at least one time
             step; null for none (the paper). The reference uses two time steps.
         dropout: Probability that a neuron is silenced for a whole sample, in [0, 1).
+        recurrent_dropout: Probability that the recurrent current of a neuron is silenced for a whole sample,
+            in [0, 1).
         decision: How the readout over time becomes a score per class: sum of the softmax of every step (the
             paper), mean, max, or spike_count, for which the readout fires (at a voltage of 2).
 
@@ -81,16 +91,19 @@ class NetworkConfig:
     hidden_sizes: list[int] | tuple[int, ...] = (256, 256)
     synapses: MakeSynapses = SynapticDelays
     neuron: MakeNeuron = LIF
+    recurrent: MakeSynapses | None = None
     layers: list[LayerConfig | None] | tuple[LayerConfig | None, ...] = ()
     synapse_tau_ms: float | None = None
     dropout: float = 0.4
+    recurrent_dropout: float = 0.0
     decision: Decision = "sum"
 
     def __post_init__(self) -> None:
         for name in ("hidden_sizes", "layers"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name in ("synapses", "neuron"):
-            object.__setattr__(self, name, Factory.of(getattr(self, name)))
+        for name in PARTS:
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, Factory.of(getattr(self, name)))
         grid, sizes = TimeGrid(self.time_step_ms), self.hidden_sizes
         for name in ("num_inputs", "num_classes"):
             self._require(name, _are_sizes([getattr(self, name)]), f"a whole number in [1, {MOST_NEURONS}]")
@@ -99,7 +112,8 @@ class NetworkConfig:
         self._require("hidden_sizes", len(sizes) <= MOST_LAYERS, f"at most {MOST_LAYERS} numbers")
         self._require("layers", len(self.layers) <= len(sizes), f"at most {len(sizes)} entries, one a layer")
         self._require("decision", self.decision in get_args(Decision), "sum, mean, max or spike_count")
-        self._require("dropout", 0 <= self.dropout < 1, "in [0, 1)")
+        for name in ("dropout", "recurrent_dropout"):
+            self._require(name, 0 <= getattr(self, name) < 1, "in [0, 1)")
         if self.synapse_tau_ms is not None:
             grid.require("synapse_tau_ms", self.synapse_tau_ms)
 
@@ -135,7 +149,7 @@ class NetworkConfig:
             raise InputError(f"these are not the options of a network: {error!s:.200}.") from error
 
     def of_layer(self, index: int, name: str) -> Any:
-        """The factory of a hidden layer: its own, or that of all."""
+        """The factory of a hidden layer: its own, or that of all; None where neither has one."""
         own = self.layers[index] if index < len(self.layers) else None
         return (own and getattr(own, name)) or getattr(self, name)
 
@@ -154,7 +168,7 @@ def _has_giants(value: Any) -> bool:
 
 
 def _rebuilt(values: Mapping[str, Any]) -> dict[str, Any]:
-    bases: dict[str, type] = {"neuron": Neuron, "synapses": Synapses}
+    bases: dict[str, type] = {"neuron": Neuron, "synapses": Synapses, "recurrent": Synapses}
     made: dict[str, Any] = {
         name: rebuild(base, values[name]) for name, base in bases.items() if values.get(name) is not None
     }
@@ -167,16 +181,18 @@ class LayerState(NamedTuple):
     Attributes:
         ring: Currents that are still to come, shape ``(B, K, N)``.
         neuron: State of the neurons.
-        synaptic_filter: State of the synaptic filter.
+        synaptic_filter: State of the synaptic filter; empty where there is none.
+        recurrent: State of the recurrent synapses; empty where there are none.
     """
 
     ring: Tensor
     neuron: State
     synaptic_filter: State
+    recurrent: State
 
 
 class Layer(nn.Module):
-    """Synapses, norm, neurons, dropout, and possibly a synaptic filter.
+    """Synapses, norm, neurons, dropout, and possibly recurrent synapses and a synaptic filter.
 
     Args:
         synapses: Into the layer.
@@ -184,6 +200,7 @@ class Layer(nn.Module):
         neuron: The neurons.
         dropout: Probability that a neuron is silenced for a whole sample.
         synaptic_filter: What spikes linger in on their way out; None for none.
+        recurrent: Synapses from the neurons to themselves; None for none.
 
     Shape:
         Input ``(T, B, I)``, output ``(T', B, N)``.
@@ -196,10 +213,11 @@ class Layer(nn.Module):
         neuron: Neuron,
         dropout: float = 0.0,
         synaptic_filter: SynapticFilter | None = None,
+        recurrent: Recurrence | None = None,
     ) -> None:
         super().__init__()
         self.synapses, self.norm, self.neuron = synapses, norm, neuron
-        self.dropout, self.synaptic_filter = dropout, synaptic_filter
+        self.dropout, self.synaptic_filter, self.recurrent = dropout, synaptic_filter, recurrent
 
     def forward(self, x: Tensor) -> Tensor:
         """The input of the next layer."""
@@ -217,22 +235,33 @@ class Layer(nn.Module):
     def initial_state(self, x: Tensor) -> LayerState:
         """At rest, for inputs ``(B, I)``."""
         ring = self.synapses.initial_ring(x)
-        lingering = {} if self.synaptic_filter is None else self.synaptic_filter.initial_state(ring[:, 0])
-        return LayerState(ring, self.neuron.initial_state(ring[:, 0]), lingering)
+        neuron, lingering, recurrent = (
+            {} if part is None else part.initial_state(ring[:, 0])
+            for part in (self.neuron, self.synaptic_filter, self.recurrent)
+        )
+        return LayerState(ring, neuron, lingering, recurrent)
 
     def step(self, x: Tensor, state: LayerState) -> tuple[Tensor, Tensor, LayerState]:
         """One step in evaluation: output of the neurons, input of the next layer, and the new state."""
         current, ring = self.synapses.step(x, state.ring)
-        output, neuron = self.neuron.step(self.normed(current), state.neuron)
+        current, recurrent = self.normed(current), state.recurrent
+        if self.recurrent is not None:
+            due, later = self.recurrent.step(recurrent)
+            current = current + due
+        output, neuron = self.neuron.step(current, state.neuron)
+        if self.recurrent is not None:
+            recurrent = {"output": output, "ring": later}
         passed_on, lingering = output, state.synaptic_filter
         if self.synaptic_filter is not None:
             passed_on, lingering = self.synaptic_filter.step(output, state.synaptic_filter)
-        return output, passed_on, LayerState(ring, neuron, lingering)
+        return output, passed_on, LayerState(ring, neuron, lingering, recurrent)
 
 
 def _layer_output(layer: Layer, current: Tensor, mask: Tensor) -> Tensor:
     """Spikes that the dropout mask ``(1, B, N)`` lets through, shape ``(T', B, N)``."""
-    output: Tensor = layer.neuron(layer.normed(current))
+    current = layer.normed(current)
+    recurrent = layer.recurrent
+    output: Tensor = layer.neuron(current) if recurrent is None else recurrent(layer.neuron, current)
     return output * mask if layer.training else output
 
 
@@ -314,8 +343,13 @@ class Network(nn.Module):
         return {f"hidden{index + 1}": layer for index, layer in enumerate(hidden)} | {"readout": self.readout}
 
     def named_synapses(self) -> dict[str, Synapses]:
-        """Synapses by the name of the layer that they lead into."""
-        return {name: layer.synapses for name, layer in self.named_layers().items()}
+        """Synapses by the name of the layer that they lead into; ``hidden1_recurrent`` for recurrent ones."""
+        found: dict[str, Synapses] = {}
+        for name, layer in self.named_layers().items():
+            found[name] = layer.synapses
+            if layer.recurrent is not None:
+                found[f"{name}{RECURRENT}"] = layer.recurrent.synapses
+        return found
 
     @property
     def learns_delays(self) -> bool:
@@ -330,14 +364,16 @@ class Network(nn.Module):
     def constrain(self) -> None:
         """Bring what is learned back into its range; call it after each optimiser step."""
         for layer in self.named_layers().values():
-            layer.synapses.constrain()
             layer.neuron.constrain()
-
-    def set_sigma(self, sigma: float) -> None:
-        """Set the width of every soft delay, in time steps."""
         for synapses in self.named_synapses().values():
+            synapses.constrain()
+
+    def set_sigma(self, sigma: float, recurrent_sigma: float | None = None) -> None:
+        """Set the width of every soft delay, in time steps; that of recurrent ones may differ."""
+        for name, synapses in self.named_synapses().items():
             if synapses.learns_delays:
-                synapses.sigma.fill_(sigma)
+                is_other = recurrent_sigma is not None and name.endswith(RECURRENT)
+                synapses.sigma.fill_(recurrent_sigma if is_other else sigma)  # type: ignore[arg-type]
 
 
 def make_layers(config: NetworkConfig) -> list[Layer]:
@@ -354,4 +390,13 @@ def make_layer(config: NetworkConfig, index: int, num_inputs: int, num_neurons: 
     synapses = config.of_layer(index, "synapses")(num_inputs, num_neurons, step_ms)
     neuron = config.of_layer(index, "neuron")(num_neurons, step_ms)
     lingering = None if tau_ms is None else SynapticFilter(num_neurons, step_ms, tau_ms=tau_ms)
-    return Layer(synapses, nn.BatchNorm1d(num_neurons), neuron, config.dropout, lingering)
+    return Layer(
+        synapses, nn.BatchNorm1d(num_neurons), neuron, config.dropout, lingering, _recurrence(config, index)
+    )
+
+
+def _recurrence(config: NetworkConfig, index: int) -> Recurrence | None:
+    make, size = config.of_layer(index, "recurrent"), config.hidden_sizes[index]
+    if make is None:
+        return None
+    return Recurrence(make(size, size, config.time_step_ms), config.recurrent_dropout)

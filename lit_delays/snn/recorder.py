@@ -69,10 +69,11 @@ class Recorder:
         def keep_input(synapses: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             self._heard[name] = inputs[0].detach()
 
-        def keep_output(neuron: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        def keep_output(neuron: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
             self.record[name] = LayerRecord(self._heard.pop(name), output.detach())
 
+        neurons = layer.neuron if layer.recurrent is None else layer.recurrent  # who runs the loop
         return [
             layer.synapses.register_forward_pre_hook(keep_input),
-            layer.neuron.register_forward_hook(keep_output),
+            neurons.register_forward_hook(keep_output),
         ]

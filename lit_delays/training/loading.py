@@ -10,7 +10,7 @@ from torch import Tensor
 from lit_delays.components import is_ours
 from lit_delays.errors import InputError
 from lit_delays.interface import Interface
-from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.network import PARTS, Network, NetworkConfig
 from lit_delays.training.checkpoint_files import (
     first_misfit,
     network_options,
@@ -76,8 +76,8 @@ def _sketch(config: NetworkConfig, tensors: Mapping[str, Tensor]) -> Network:
         raise InputError(
             f"`hidden_sizes` must be those of its {num_layers} hidden layers, got {len(config.hidden_sizes)}."
         )
-    factories = [config.of_layer(at, kind) for at in range(num_layers) for kind in ("neuron", "synapses")]
-    if not all(is_ours(factory.cls) for factory in factories):
+    factories = [config.of_layer(at, kind) for at in range(num_layers) for kind in PARTS]
+    if not all(is_ours(factory.cls) for factory in factories if factory is not None):
         return Network(config)  # allowed by the user; they may look at their numbers while they are made
     with torch.device("meta"):
         return Network(config)

@@ -54,6 +54,25 @@ def sigma_at(epoch: int, schedule: SigmaSchedule, *, start: float, final: float,
             return final
 
 
+def decayed(epoch: int, start: float, decay: float, num_epochs: int) -> float:
+    r"""Width of recurrent soft delays in an epoch, :math:`\sigma_0\, r^{100 e / E}`, in time steps.
+
+    Args:
+        epoch: Epoch ``e``, from 0.
+        start: Width in epoch 0, :math:`\sigma_0`.
+        decay: :math:`r`, what is left of it after each hundredth of the epochs.
+        num_epochs: Epochs of the whole run, ``E``.
+
+    Source:
+        The code of Queant et al. (2025), https://arxiv.org/abs/2509.24852.
+
+    Example:
+        >>> [round(decayed(epoch, 10.0, 0.95, 50), 2) for epoch in (0, 1, 49)]
+        [10.0, 9.03, 0.07]
+    """
+    return start * math.pow(decay, 100 * epoch / num_epochs)
+
+
 def one_cycle(epoch: int, num_epochs: int) -> tuple[float, float]:
     """Learning rate of the weights, in units of its peak, and Adam's beta1.
 

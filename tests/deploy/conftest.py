@@ -9,10 +9,11 @@ import torch
 
 from lit_delays.data.binning import Binning
 from lit_delays.data.datasets.patterns import NUM_CHANNELS, NUM_CLASSES, make_patterns
+from lit_delays.snn.delays import DistanceDelays, SummedDelays, Uniform
 from lit_delays.snn.network import LayerConfig, Network, NetworkConfig
-from lit_delays.snn.neurons import PLIF, Heaviside, ReLU
+from lit_delays.snn.neurons import PLIF, Heaviside, ReLU, SoftResetLIF
 from lit_delays.snn.recorder import Recorder
-from lit_delays.snn.synapses import SynapticDelays
+from lit_delays.snn.synapses import RecurrentDelays, StructuredDelays, SynapticDelays
 from lit_delays.training.optimizer import OptimizerConfig, make_optimizer
 
 from .foreign import GroupedDelays, Tired
@@ -23,6 +24,20 @@ def delays(**options):
 
 
 SIZES = {"num_inputs": NUM_CHANNELS, "num_classes": NUM_CLASSES, "hidden_sizes": (24, 24), **delays()}
+SHORT = partial(Uniform, high_ms=80.0)
+NEAR = partial(DistanceDelays, start=SHORT)
+
+
+def recurrent(**options):
+    rule = partial(SummedDelays, start=SHORT, **options)
+    return {"recurrent": partial(RecurrentDelays, delays=rule)}
+
+
+def structured(max_delay_ms=110.0, **options):
+    rule = partial(SummedDelays, start=SHORT, **options)
+    return {"synapses": partial(StructuredDelays, delays=rule, max_delay_ms=max_delay_ms)}
+
+
 FOREIGN_SYNAPSES = partial(GroupedDelays, max_delay_ms=110.0, num_groups=4)
 LEARNED_LEAK = partial(PLIF, tau_mem_ms=30.0)
 
@@ -44,12 +59,24 @@ KINDS = {
         "layers": [None, LayerConfig(neuron=LEARNED_LEAK, **delays(max_delay_ms=70.0, num_synapses=2))],
     },
     "synapses from outside": {"synapses": FOREIGN_SYNAPSES},
+    "recurrent, axonal delays": recurrent(),
+    "recurrent, synaptic delays": recurrent(learned=("synaptic",)),
+    "recurrent, hybrid delays, in one layer": {
+        "layers": [None, LayerConfig(**recurrent(offset_ms=40.0))],
+    },
+    "recurrent without delays": recurrent(learned=()),
+    "axonal delays": structured(),
+    "dendritic delays": structured(learned=("dendritic",)),
+    "axonal and dendritic delays": structured(learned=("axonal", "dendritic")),
+    "hybrid delays, free window": structured(max_delay_ms=None, offset_ms=40.0),
+    "distances": {"synapses": partial(StructuredDelays, delays=NEAR, max_delay_ms=110.0)},
 }
 OTHER_NEURONS = {
     "heaviside": {"neuron": Heaviside},
     "relu": {"neuron": ReLU},
     "synaptic filter": {"synapse_tau_ms": 20.0},
     "heaviside, synaptic filter": {"neuron": Heaviside, "synapse_tau_ms": 20.0},
+    "soft reset, recurrent": {"neuron": SoftResetLIF, **recurrent()},
     "neurons from outside": {"neuron": Tired},
     "neurons and synapses from outside": {"neuron": Tired, "synapses": FOREIGN_SYNAPSES},
 }

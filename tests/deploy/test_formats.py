@@ -142,7 +142,17 @@ def in_brian2(folder, counts):
     return np.load(folder / "ran.npz")
 
 
-@pytest.mark.parametrize("kind", ["paper", "same length, two synapses, few of them"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "paper",
+        "same length, two synapses, few of them",
+        "recurrent, axonal delays",
+        "recurrent, hybrid delays, in one layer",
+        "soft reset, recurrent",
+        "axonal and dendritic delays",
+    ],
+)
 def test_brian2_makes_the_same_spikes_from_the_table(kind, tmp_path, counts):
     network = train_a_little(kind).double()
     connections.save(deploy(network), tmp_path / "net.npz")
@@ -346,11 +356,11 @@ NOT_WHOLE = "is not whole; export it anew. What is wrong: "
     ("change", "sentence"),
     [
         (lambda c: c | {"model_type": "x"}, "config.json is not of a network of lit_delays."),
-        (lambda c: c | {"format": 1}, "has format 1, this version of lit_delays reads 2;"),
+        (lambda c: c | {"format": 1}, "has format 1, this version of lit_delays reads 3;"),
         (lambda c: c | {"network": None}, "these are not the options of a network"),
         (lambda c: c | {"interface": None}, "an interface must have binning, "),
         (lambda c: c | {"layers": None}, f"{NOT_WHOLE}3 `layers` must be described"),
-        (lambda c: c | {"layers": [1, 2, 3]}, f"{NOT_WHOLE}each of the `layers` must be a mapping, got 1"),
+        (lambda c: c | {"layers": [1, 2, 3]}, f"{NOT_WHOLE}layers.0 must be described by a mapping in `layers`, got 1"),
         (network(new=1), "these are not the options of a network"),
         (network(hidden_sizes=[10**9, 24]), f"{NOT_WHOLE}layers.0.synapses.weight must have the shape (1000"),
         (network(hidden_sizes=[24] * 9), f"{NOT_WHOLE}10 `layers` must be described"),

@@ -47,8 +47,9 @@ def test_delays_are_whole_steps_and_the_norm_is_gone(trained):
     for name, synapses in whole(deployed).items():
         source = trained.named_synapses()[name]
         assert synapses.delay.dtype == torch.int16
-        if source.delay is not None and source.delay.shape == synapses.delay.shape:
-            assert torch.equal(synapses.delay, source.delay.round().short())
+        learned = source.learned_delay
+        if learned is not None and learned.shape == synapses.delay.shape:
+            assert torch.equal(synapses.delay, learned.round().short())
 
 
 def test_single_precision_differs_in_one_spike_of_ten_thousand_at_most(counts):

@@ -25,6 +25,7 @@ from lit_delays.snn.neurons import (
     ReLU,
     SEAdLIF,
     SiLIF,
+    SoftResetLIF,
     State,
     SynapticFilter,
     TwoStateNeuron,
@@ -42,8 +43,9 @@ RANGES: dict[type[Neuron], dict[str, Any]] = {
     SEAdLIF: {"tau_mem_ms": (20, 100), "tau_adapt_ms": (240, 1200), "a": (0, 1), "b": (0, 2), "q": 120},
     SiLIF: {"tau_mem_ms": (4, 100), "tau_adapt_ms": (100, 400), "a": (0, 1), "b": (0, 2)},
     CSiLIF: {"tau_mem_ms": (16, 800)},
-    LIF: {"tau_mem_ms": 10.05, "v_threshold": 1},
-    PLIF: {"tau_mem_ms": 10.05, "v_threshold": 1},
+    LIF: {"tau_mem_ms": 10.05, "v_threshold": 1, "detach_reset": True},
+    PLIF: {"tau_mem_ms": 10.05, "v_threshold": 1, "detach_reset": True},
+    SoftResetLIF: {"tau_mem_ms": 10.05, "v_threshold": 1, "detach_reset": False},
     LeakyIntegrator: {"tau_mem_ms": 10.05, "learn_tau": False},
     Heaviside: {"v_threshold": 1},
 }
@@ -183,6 +185,7 @@ class Foreign(Neuron):
     [
         (LIF(3, 2.0, tau_mem_ms=30.0), LeakyIntegrator, LIF, 30.0),
         (PLIF(3, 2.0, tau_mem_ms=30.0), LeakyIntegrator, PLIF, 30.0),
+        (SoftResetLIF(3, 2.0, tau_mem_ms=30.0), LeakyIntegrator, SoftResetLIF, 30.0),
         (AdLIF(3, 2.0, tau_mem_ms=(10.0, 50.0)), LeakyIntegrator, LIF, 30.0),
         (Foreign(3, 2.0, tau_mem_ms=30.0), LeakyIntegrator, LIF, 30.0),
         (Foreign(3, 2.0), LeakyIntegrator, LIF, 10.05),
@@ -203,7 +206,7 @@ def test_a_readout_has_the_membrane_of_its_neurons_and_a_threshold_of_two_where_
         assert getattr(readout, "learn_tau", None) in (None, type(neuron) is PLIF)
 
 
-@pytest.mark.parametrize("cls", [LIF, PLIF, Heaviside])
+@pytest.mark.parametrize("cls", [LIF, PLIF, SoftResetLIF, Heaviside])
 def test_a_readout_that_fires_learns_by_the_same_surrogate(cls: type[Neuron]) -> None:
     readout = cls(3, 2.0, surrogate=partial(Triangle, slope=3.0)).readout(5, fires=True)  # type: ignore
     assert readout.surrogate == Triangle(slope=3.0)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lit_delays.deploy.deploy import deploy, whole
 from lit_delays.deploy.formats.description import describe, refuse_synaptic_filter
 from lit_delays.deploy.output_path import new_output
-from lit_delays.snn.network import Network
+from lit_delays.snn.network import RECURRENT, Network
 from lit_delays.snn.synapses import WholeDelays
 
 Table = dict[str, NDArray[Any]]
@@ -19,8 +19,10 @@ Table = dict[str, NDArray[Any]]
 def tables(network: Network) -> Table:
     """Arrays by name, of every layer: ``hidden1/pre``, ``/post``, ``/weight``, ``/delay`` and ``/bias``.
 
-    A delay of 0 acts in the time step of the spike itself. ``about`` is JSON, as ``config.json`` of the
-    safetensors folder: the network, its interface, and per layer the class and the constants of its neurons.
+    A delay of 0 acts in the time step of the spike itself. Those of ``hidden1_recurrent/pre``.. count the
+    step that recurrence takes, so they are 1 or more; there is no bias. ``about`` is JSON, as
+    ``config.json`` of the safetensors folder: the network, its interface, and per layer the class and the
+    constants of its neurons.
 
     Raises:
         InputError: If a synaptic filter lies between the layers.
@@ -29,7 +31,11 @@ def tables(network: Network) -> Table:
     network = deploy(network).cpu()
     arrays: Table = {"about": np.array(json.dumps(describe(network)))}
     for name, synapses in whole(network).items():
-        arrays |= {f"{name}/{column}": values for column, values in _table(synapses).items()}
+        columns = _table(synapses)
+        if name.endswith(RECURRENT):
+            columns["delay"] = columns["delay"] + 1
+            del columns["bias"]
+        arrays |= {f"{name}/{column}": values for column, values in columns.items()}
     return arrays
 
 

@@ -8,9 +8,10 @@ from lit_delays.deploy.deploy import whole
 from lit_delays.deploy.stream import extra_steps
 from lit_delays.errors import InputError
 from lit_delays.interface import Interface
-from lit_delays.snn.network import Network
+from lit_delays.snn.network import RECURRENT, Network
+from lit_delays.snn.synapses import WholeDelays
 
-MODEL_TYPE, FORMAT = "lit_delays", 2
+MODEL_TYPE, FORMAT = "lit_delays", 3
 
 Readout = Literal["li", "lif", "none"]  # what stands for the readout in a graph of NIR
 
@@ -32,20 +33,25 @@ def _layers(network: Network) -> list[dict[str, Any]]:
     """Per layer: what a simulator must know besides the synapses.
 
     ``shape`` is that of weights and delays, (neurons, inputs, synapses a pair). ``extra_steps`` is how many
-    steps after the end of a clip its neurons still act; later ones are silent.
+    steps after the end of a clip its neurons still act; later ones are silent. ``recurrent`` is the shape and
+    the lags of the synapses of a layer to itself, or null; a delay of 0 there acts in the next step.
     """
     synapses, lasts = whole(network), extra_steps(network)
     return [
         {
             "name": name,
-            "shape": list(synapses[name].weight.shape),
-            "num_lags": synapses[name].num_lags,
+            **_size(synapses[name]),
             "keep_length": synapses[name].keep_length,
             "extra_steps": lasts[name],
+            "recurrent": _size(own) if (own := synapses.get(f"{name}{RECURRENT}")) else None,
             "neuron": _neuron(network, index) | {"constants": layer.neuron.constants()},
         }
         for index, (name, layer) in enumerate(network.named_layers().items())
     ]
+
+
+def _size(synapses: WholeDelays) -> dict[str, Any]:
+    return {"shape": list(synapses.weight.shape), "num_lags": synapses.num_lags}
 
 
 def _neuron(network: Network, index: int) -> dict[str, Any]:

@@ -2,7 +2,9 @@ r"""A deployed network as a graph in the Neuromorphic Intermediate Representatio
 
 NIR has one delay a channel, not one a synapse. So each layer becomes a branch for every distinct delay d,
 ``Delay(d)`` then ``Linear`` with the weights of the synapses that have it, and all branches end in the same
-neurons, where NIR adds them. A delay of 0 needs no node. The bias sits in the first branch, an ``Affine``.
+neurons, where NIR adds them. A delay of 0 needs no node. Recurrent synapses are branches from the neurons
+back to them, whose ``Delay`` has the step that recurrence takes. The bias sits in the first branch, an
+``Affine``.
 Times are in seconds. Which node stands for a population, its neurons say themselves.
 
 Source:
@@ -11,6 +13,7 @@ Source:
 
 import io
 import json
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,14 +28,14 @@ from lit_delays.deploy.formats.description import Readout, describe, refuse_syna
 from lit_delays.deploy.output_path import new_output
 from lit_delays.deploy.stream import extra_steps
 from lit_delays.errors import InputError
-from lit_delays.snn.network import Network
+from lit_delays.snn.network import RECURRENT, Network
 from lit_delays.snn.neurons import LIF, LeakyIntegrator, Neuron
-from lit_delays.snn.operation import use
 from lit_delays.snn.synapses import WholeDelays
 
 OUT_OF_REACH = 1e9  # the threshold of a readout that stands as a `LIF`
 
 Array = NDArray[Any]
+Run = Callable[[Array], Array]
 Nodes = dict[str, nir.NIRNode]
 
 
@@ -64,6 +67,10 @@ def to_nir(network: Network, readout: Readout = "li") -> nir.NIRGraph:
             nodes |= branch
             path = [before, *branch, end]
             edges += pairwise(path)
+        own = synapses.get(f"{name}{RECURRENT}")
+        for branch in [] if own is None else _loops(f"{name}{RECURRENT}", own, dt):
+            nodes |= branch
+            edges += pairwise([name, *branch, name])
         before = end
     output_type = {"output": np.array([network.config.num_classes])}
     nodes["output"] = nir.Output(output_type, metadata={"extra_steps": lasts["readout"]})
@@ -93,6 +100,18 @@ def _branches(name: str, synapses: WholeDelays, dt: float) -> list[Nodes]:
         weights = nir.Affine(kernel[delay], bias) if is_first else nir.Linear(kernel[delay])
         branches.append(nodes | {f"{name}_weight{delay}": weights})
     return branches
+
+
+def _loops(name: str, synapses: WholeDelays, dt: float) -> list[Nodes]:
+    """A branch for every delay of recurrent synapses, which take a step more than it says."""
+    kernel = synapses.dense_kernel().numpy()
+    return [
+        {
+            f"{name}_delay{lag + 1}": nir.Delay(np.full(synapses.num_inputs, (lag + 1) * dt)),
+            f"{name}_weight{lag + 1}": nir.Linear(kernel[lag]),
+        }
+        for lag in np.flatnonzero(kernel.any(axis=(1, 2))).tolist()
+    ]
 
 
 def save(network: Network, path: Path, readout: Readout = "li") -> None:
@@ -132,53 +151,91 @@ def run(graph: nir.NIRGraph, counts: Array) -> dict[str, Array]:
         for name, node in graph.nodes.items()
         if "extra_steps" in node.metadata
     }
-    num_steps = len(counts) + max(lasts.values())
-    made: dict[str, Array] = {"input": np.pad(counts, ((0, num_steps - len(counts)), (0, 0)))}
-    while len(made) < len(graph.nodes):
-        for name, node in graph.nodes.items():
-            sources = [before for before, after in graph.edges if after == name]
-            if name not in made and all(source in made for source in sources):
-                made[name] = _output(node, np.sum([made[source] for source in sources], axis=0), dt)
-                if name in lasts:
-                    made[name][len(counts) + lasts[name] :] = 0
-    return {name: made[name] for name in [*lasts, "output"]}
+    nodes = {name: _runner(node, dt) for name, node in graph.nodes.items()}
+    sources = {name: [before for before, after in graph.edges if after == name] for name in nodes}
+    order, made = _order(nodes, sources), []
+    for t in range(len(counts) + max(lasts.values())):
+        now = {"input": counts[t] if t < len(counts) else np.zeros(counts.shape[1])}
+        now |= {name: node.due() for name, node in nodes.items() if isinstance(node, _Delayed)}
+        for name in order:
+            now[name] = nodes[name](np.sum([now[source] for source in sources[name]], axis=0))
+            if t >= len(counts) + lasts.get(name, t):
+                now[name] = np.zeros_like(now[name])
+        for name, node in nodes.items():
+            if isinstance(node, _Delayed):
+                node(np.sum([now[source] for source in sources[name]], axis=0))
+        made.append(now)
+    return {name: np.stack([now[name] for now in made]) for name in [*lasts, "output"]}
 
 
-def _output(node: nir.NIRNode, x: Array, dt: float) -> Array:
-    """What a node makes of its input over time, both ``(T, N)``."""
+def _order(nodes: Mapping[str, Run], sources: Mapping[str, list[str]]) -> list[str]:
+    """Nodes behind those that they hear in the same time step; what is delayed is there from the start."""
+    known = {"input", *(name for name, node in nodes.items() if isinstance(node, _Delayed))}
+    order: list[str] = []
+    while ready := [it for it in nodes if it not in known and all(one in known for one in sources[it])]:
+        known.update(ready)
+        order += ready
+    if missing := nodes.keys() - known:
+        raise InputError(f"the graph has a loop without a `Delay`, at {min(missing)}; give it one.")
+    return order
+
+
+def _runner(node: nir.NIRNode, dt: float) -> Run:
+    """One time step of a node, from its input ``(N,)`` to its output."""
     match node:
-        case nir.Output():
-            return x
+        case nir.Input() | nir.Output():
+            return lambda x: x
         case nir.Linear():
-            return np.asarray(x @ node.weight.T)
+            return lambda x: np.asarray(x @ node.weight.T)
         case nir.Affine():
-            return np.asarray(x @ node.weight.T + node.bias)
+            return lambda x: np.asarray(x @ node.weight.T + node.bias)
         case nir.Delay():
-            return _delayed(x, np.rint(node.delay / dt).astype(int))
+            return _Delayed(np.rint(node.delay / dt).astype(int))
         case nir.LIF() | nir.LI():
-            return _membrane(node, x, dt)
+            return _Population(node, dt)
     raise InputError(
         f"the reference knows no node `{type(node).__name__}`; run the graph with a simulator that does."
     )
 
 
-def _delayed(x: Array, steps: Array) -> Array:
-    late = np.zeros_like(x)
-    for channel, delay in enumerate(steps):
-        late[delay:, channel] = x[: len(x) - delay, channel]
-    return late
+class _Delayed:
+    """Channels that come later, each by one step or more."""
+
+    def __init__(self, steps: Array) -> None:
+        if steps.min() < 1:
+            raise InputError("a `Delay` must be at least one time step; leave out shorter ones.")
+        self.steps, self.ring = steps, np.zeros((steps.max(), len(steps)))
+
+    def due(self) -> Array:
+        return np.array(self.ring[0])
+
+    def __call__(self, x: Array) -> Array:
+        self.ring = np.roll(self.ring, -1, axis=0)
+        self.ring[-1] = 0
+        self.ring[self.steps - 1, np.arange(len(x))] = x
+        return x
 
 
-def _membrane(node: nir.LIF | nir.LI, x: Array, dt: float) -> Array:
+class _Population:
     r"""An Euler step of :math:`\tau \dot v = -v + R I` is ours, for a current of R I dt / tau."""
-    current, trace = torch.from_numpy(x * (node.r * dt / node.tau)), np.empty_like(x)
-    constants = np.stack([node.tau, getattr(node, "v_threshold", np.ones_like(node.tau))], axis=1)
-    for constant in np.unique(constants, axis=0):
-        alike = (constants == constant).all(axis=1)
-        neuron = _neuron(node, int(alike.sum()), dt, *constant.tolist())
-        with use(neuron="plain"):
-            trace[:, alike] = neuron(current[:, None, alike])[:, 0].numpy()
-    return trace
+
+    def __init__(self, node: nir.LIF | nir.LI, dt: float) -> None:
+        self.scale = node.r * dt / node.tau
+        constants = np.stack([node.tau, getattr(node, "v_threshold", np.ones_like(node.tau))], axis=1)
+        self.groups: list[tuple[Array, Neuron]] = []
+        for constant in np.unique(constants, axis=0):
+            alike = (constants == constant).all(axis=1)
+            self.groups.append((alike, _neuron(node, int(alike.sum()), dt, *constant.tolist())))
+        rest = torch.zeros(1, len(self.scale), dtype=torch.float64)
+        self.states = [neuron.initial_state(rest[:, alike]) for alike, neuron in self.groups]
+
+    @torch.no_grad()
+    def __call__(self, x: Array) -> Array:
+        current, output = torch.from_numpy(x * self.scale)[None], np.empty_like(self.scale)
+        for index, (alike, neuron) in enumerate(self.groups):
+            made, self.states[index] = neuron.step(current[:, alike], self.states[index])
+            output[alike] = made[0].numpy()
+        return np.asarray(output)
 
 
 def _neuron(node: nir.NIRNode, num_neurons: int, dt: float, tau: float, v_threshold: float) -> Neuron:

@@ -3,7 +3,9 @@
 The layout is that of Hugging Face's hub. The tensors are those of the network, by name:
 ``layers.0.synapses.weight`` and ``layers.0.synapses.delay`` (int16, in time steps) of shape
 ``(neurons, inputs, synapses)``, ``layers.0.synapses.bias`` of shape ``(neurons,)``, what the neurons have
-learned under ``layers.0.neuron``; the same of ``readout``. Reading runs no code but that of the classes of
+learned under ``layers.0.neuron``, and synapses of the layer to itself under ``layers.0.recurrent.synapses``,
+where a delay of 0 acts in the next step; the same of ``readout``.
+Reading runs no code but that of the classes of
 neurons and synapses, which must be known or allowed.
 """
 
@@ -31,6 +33,7 @@ from lit_delays.security.stored_bytes import refuse_holes
 from lit_delays.snn.network import Layer, Network, NetworkConfig
 from lit_delays.snn.neurons import LIF, Neuron, SynapticFilter
 from lit_delays.snn.neurons.readouts import readout_of
+from lit_delays.snn.recurrence import Recurrence
 from lit_delays.snn.synapses import WholeDelays
 from lit_delays.snn.synapses.base import MOST_LAGS
 from lit_delays.training.checkpoint_files import first_misfit, require_room
@@ -84,8 +87,9 @@ def load(folder: str | Path) -> Network:
     try:
         refuse_holes(folder / TENSORS)
         tensors = load_file(folder / TENSORS)
-        synapses = _synapses(config, about.get("layers"), tensors)  # sees that sizes are those of the tensors
-        network = _network(config, interface, synapses)
+        layers = about.get("layers")
+        synapses = _synapses(config, layers, tensors)  # sees that sizes are those of the tensors
+        network = _network(config, interface, synapses, _recurrences(config, layers, tensors))
         _require_same(tensors, network.state_dict())
     except (OSError, SafetensorError, _Damage) as error:
         raise InputError(f"{folder} is not whole; export it anew. What is wrong: {error}") from error
@@ -135,10 +139,26 @@ def _synapses(config: NetworkConfig, about: Any, tensors: Tensors) -> list[Whole
     ]
 
 
+def _recurrences(config: NetworkConfig, layers: Any, tensors: Tensors) -> list[Recurrence | None]:
+    """Recurrent synapses of every hidden layer, without memory for their numbers."""
+    return [
+        None
+        if config.of_layer(index, "recurrent") is None
+        else _recurrence(f"layers.{index}.recurrent", size, layers[index], tensors)
+        for index, size in enumerate(config.hidden_sizes)
+    ]
+
+
+def _recurrence(name: str, size: int, about: Any, tensors: Tensors) -> Recurrence:
+    own = about.get("recurrent")
+    about = {**own, "keep_length": True} if isinstance(own, dict) else own
+    return Recurrence(_whole_delays(name, size, size, about, tensors.get(f"{name}.synapses.weight")))
+
+
 def _whole_delays(
     name: str, num_inputs: int, num_neurons: int, about: Any, weight: Tensor | None
 ) -> WholeDelays:
-    _require(isinstance(about, dict), f"each of the `layers` must be a mapping, got {about!r:.80}")
+    _require(isinstance(about, dict), f"{name} must be described by a mapping in `layers`, got {about!r:.80}")
     shape, num_lags, keep_length = (about.get(key) for key in ("shape", "num_lags", "keep_length"))
     found = [] if weight is None else list(weight.shape)
     holds = len(found) == 3 and found == shape and found[:2] == [num_neurons, num_inputs] and found[2] >= 1
@@ -154,9 +174,15 @@ def _whole_delays(
     return made
 
 
-def _network(config: NetworkConfig, interface: Interface, synapses: list[WholeDelays]) -> Network:
+def _network(
+    config: NetworkConfig,
+    interface: Interface,
+    synapses: list[WholeDelays],
+    recurrences: list[Recurrence | None],
+) -> Network:
     neurons = _neurons(config, [each.num_outputs for each in synapses])
-    layers = [Layer(each, nn.Identity(), neuron) for each, neuron in zip(synapses, neurons, strict=True)]
+    parts = zip(synapses, neurons, [*recurrences, None], strict=True)
+    layers = [Layer(each, nn.Identity(), neuron, recurrent=recurrent) for each, neuron, recurrent in parts]
     if config.synapse_tau_ms is not None:
         for layer in layers[:-1]:
             size = layer.neuron.num_neurons, config.time_step_ms

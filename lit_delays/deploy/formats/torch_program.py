@@ -21,6 +21,7 @@ from lit_delays.snn.network import Layer, LayerState, Network
 from lit_delays.snn.readout import class_scores
 
 ABOUT = "about.json"  # beside the program in its file
+PARTS = ("neuron", "synaptic_filter", "recurrent")  # of the state of a layer
 TOTAL, COUNTED = "scores.total", "scores.num_steps"
 
 State = dict[str, Tensor]  # by name, each with the batch first
@@ -143,13 +144,13 @@ def save(network: Network, path: Path) -> None:
 
 
 def _flat(name: str, state: LayerState) -> State:
-    neuron = {f"{name}.neuron.{key}": value for key, value in state.neuron.items()}
-    lingering = {f"{name}.synaptic_filter.{key}": value for key, value in state.synaptic_filter.items()}
-    return {f"{name}.ring": state.ring, **neuron, **lingering}
+    parts = {part: getattr(state, part) for part in PARTS}
+    flat = {f"{name}.{part}.{key}": value for part, values in parts.items() for key, value in values.items()}
+    return {f"{name}.ring": state.ring, **flat}
 
 
 def _nested(name: str, state: State) -> LayerState:
     def part(prefix: str) -> State:
         return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
-    return LayerState(state[f"{name}.ring"], part(f"{name}.neuron."), part(f"{name}.synaptic_filter."))
+    return LayerState(state[f"{name}.ring"], **{kind: part(f"{name}.{kind}.") for kind in PARTS})

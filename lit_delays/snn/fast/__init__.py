@@ -3,6 +3,18 @@
 Each is held equal to the plain form by a test; :func:`~lit_delays.snn.operation.use` chooses between them.
 """
 
-from lit_delays.snn.fast import lif_scan, normed_lif, soft_kernel, spectral_sum, two_state_scan
+from lit_delays.snn.fast import (
+    lif_scan,
+    neuron_steps,
+    normed_lif,
+    recurrent_scan,
+    soft_kernel,
+    spectral_sum,
+    toeplitz,
+    two_state_scan,
+)
 
-__all__ = ["lif_scan", "normed_lif", "soft_kernel", "spectral_sum", "two_state_scan"]
+__all__ = [
+    "lif_scan", "neuron_steps", "normed_lif", "recurrent_scan", "soft_kernel", "spectral_sum", "toeplitz",
+    "two_state_scan",
+]  # fmt: skip

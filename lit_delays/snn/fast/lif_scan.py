@@ -12,7 +12,7 @@ Shape letters: T steps, B samples, N neurons; all tensors are ``(T, B, N)``.
 
 import math
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -20,12 +20,17 @@ from torch.autograd.function import once_differentiable
 
 from lit_delays.snn.fast.memory_pool import recycled_like
 from lit_delays.snn.fast.uncompiled import uncompiled
-from lit_delays.snn.neurons import LIF, PLIF, LeakyIntegrator, SynapticFilter
+from lit_delays.snn.neurons import LIF, PLIF, LeakyIntegrator, Neuron, SynapticFilter
 from lit_delays.snn.neurons.base import run_neuron
 from lit_delays.snn.surrogates import Surrogate, derivative
 
 
-@run_neuron.register("lif", can=lambda neuron, current: type(neuron) in (LIF, PLIF))
+def is_plain_lif(neuron: Neuron) -> bool:
+    """Whether it is one of these loops, and no subclass with a step of its own."""
+    return type(neuron) in (LIF, PLIF) and cast(LIF, neuron).detach_reset
+
+
+@run_neuron.register("lif", can=lambda neuron, current: is_plain_lif(neuron))
 @uncompiled
 def lif_scan(neuron: LIF, current: Tensor) -> Tensor:
     """Spikes of leaky integrate-and-fire neurons."""

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from lit_delays.snn.fast.lif_scan import grad_leak, lif_backward
+from lit_delays.snn.fast.lif_scan import grad_leak, is_plain_lif, lif_backward
 from lit_delays.snn.fast.memory_pool import recycled_like
 from lit_delays.snn.fast.uncompiled import uncompiled
 from lit_delays.snn.network import Layer, layer_output
-from lit_delays.snn.neurons import LIF, PLIF
+from lit_delays.snn.neurons import LIF
 from lit_delays.snn.surrogates import Surrogate
 
 
@@ -36,7 +36,8 @@ def _can(layer: Layer, current: Tensor, mask: Tensor) -> bool:
         and norm.affine
         and norm.track_running_stats
         and norm.momentum is not None  # else it averages over all batches
-        and type(neuron) in (LIF, PLIF)
+        and layer.recurrent is None
+        and is_plain_lif(neuron)
         and not (has_hooks(norm) or has_hooks(neuron))
         and current.device.type == "cpu"
         and current.dtype == norm.weight.dtype

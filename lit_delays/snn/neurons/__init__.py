@@ -10,10 +10,11 @@ from lit_delays.snn.neurons.raw_current import RawCurrent
 from lit_delays.snn.neurons.relu import ReLU
 from lit_delays.snn.neurons.se_adlif import EFAdLIF, SEAdLIF
 from lit_delays.snn.neurons.silif import CSiLIF, SiLIF
+from lit_delays.snn.neurons.soft_reset_lif import SoftResetLIF
 from lit_delays.snn.neurons.synaptic_filter import SynapticFilter
 from lit_delays.snn.neurons.two_states import TwoStateNeuron
 
 __all__ = [
     "LIF", "PLIF", "AdLIF", "CAdLIF", "CSiLIF", "EFAdLIF", "Heaviside", "LeakyIntegrator", "Neuron",
-    "RawCurrent", "ReLU", "SEAdLIF", "SiLIF", "State", "SynapticFilter", "TwoStateNeuron",
+    "RawCurrent", "ReLU", "SEAdLIF", "SiLIF", "SoftResetLIF", "State", "SynapticFilter", "TwoStateNeuron",
 ]  # fmt: skip

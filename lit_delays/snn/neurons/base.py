@@ -17,7 +17,7 @@ from lit_delays.time_grid import TimeGrid
 State = dict[str, Tensor]  # by name, each (B, N)
 
 READOUT_THRESHOLD = 2.0  # of a readout that fires; the reference's
-EQUATION = {"step", "initial_state", "charge", "leak"}  # what makes a neuron another one
+EQUATION = {"step", "initial_state", "charge", "leak", "reset"}  # what makes a neuron another one
 
 
 class Neuron(nn.Module, ABC):

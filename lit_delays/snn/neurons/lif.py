@@ -1,6 +1,7 @@
 """Leaky integrate-and-fire neurons: the paper's."""
 
 from collections.abc import Callable
+from inspect import signature
 from typing import ClassVar
 
 from torch import Tensor
@@ -23,6 +24,7 @@ class LIF(Membrane):
         tau_mem_ms: Membrane time constant, in ms, at least one time step.
         v_threshold: Voltage at which a neuron spikes, above 0.
         surrogate: Stand-in for the derivative of a spike.
+        detach_reset: Whether no gradient flows through the reset.
 
     Source:
         Hammouamri et al. (2023), Eq. 1 to 3, and the neuron of its reference code: the input is not scaled
@@ -44,10 +46,11 @@ class LIF(Membrane):
         tau_mem_ms: float = 10.05,
         v_threshold: float = 1.0,
         surrogate: Callable[[], Surrogate] = ATan,
+        detach_reset: bool = True,
     ) -> None:
         super().__init__(num_neurons, time_step_ms, tau_mem_ms, self.learns)
         require_positive("v_threshold", v_threshold)
-        self.v_threshold, self.surrogate = v_threshold, surrogate()
+        self.v_threshold, self.surrogate, self.detach_reset = v_threshold, surrogate(), detach_reset
 
     def extra_repr(self) -> str:  # noqa: D102
         return f"{super().extra_repr()}, v_threshold={self.v_threshold:g}, {self.surrogate}"
@@ -55,7 +58,11 @@ class LIF(Membrane):
     def step(self, current: Tensor, state: State) -> tuple[Tensor, State]:  # noqa: D102
         v_mem = self.charge(current, state)
         spikes = spike(v_mem - self.v_threshold, self.surrogate)
-        return spikes, {"v_mem": v_mem * (1 - spikes.detach())}
+        return spikes, {"v_mem": self.reset(v_mem, spikes.detach() if self.detach_reset else spikes)}
+
+    def reset(self, v_mem: Tensor, spikes: Tensor) -> Tensor:
+        """What is left of a voltage after the spikes of a step, all ``(B, N)``."""
+        return v_mem * (1 - spikes)
 
     def readout(self, num_neurons: int, fires: bool) -> Neuron:
         """The same membrane without a threshold, or with a higher one where its spikes are counted.
@@ -65,13 +72,15 @@ class LIF(Membrane):
         step_ms, tau_mem_ms = self.grid.time_step_ms, self.tau_mem_ms
         if not fires:
             return LeakyIntegrator(num_neurons, step_ms, tau_mem_ms=tau_mem_ms, learn_tau=self.learns)
-        kind = type(self) if type(self).__init__ is LIF.__init__ else LIF
+        mine, plain = (signature(kind).parameters.keys() for kind in (type(self), LIF))
+        kind = type(self) if mine == plain else LIF
         return kind(
             num_neurons,
             step_ms,
             tau_mem_ms=tau_mem_ms,
             v_threshold=READOUT_THRESHOLD,
             surrogate=lambda: self.surrogate,
+            detach_reset=self.detach_reset,
         )
 
     def nir(self, time_step_s: float) -> tuple[str, dict[str, Tensor | float]]:

@@ -14,6 +14,7 @@ class PLIF(LIF):
         tau_mem_ms: Membrane time constant at the start, in ms, above one time step.
         v_threshold: Voltage at which a neuron spikes, above 0.
         surrogate: Stand-in for the derivative of a spike.
+        detach_reset: Whether no gradient flows through the reset.
 
     Source:
         Fang et al. (2021), https://arxiv.org/abs/2007.05785, Eq. 10.

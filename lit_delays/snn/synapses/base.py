@@ -7,18 +7,33 @@ Shape letters: T input steps, T' output steps, B samples, I inputs, O outputs, S
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from lit_delays.errors import InputError
 from lit_delays.snn.delayed_sum import delayed_sum
+from lit_delays.snn.separated_sum import separated_sum
 from lit_delays.time_grid import TimeGrid
 
 MOST_LAGS = 2**15  # that delays in int16 can reach over
 
 DelayMode = Literal["learned", "fixed", "none"]
+
+
+class Separated(NamedTuple):
+    """A kernel that is a product, so that inputs, or sums, need to be delayed only once.
+
+    Attributes:
+        weight: Shape ``(O, I)``.
+        source: Taps of every input, shape ``(K, I)``, or None.
+        target: Taps of every neuron, shape ``(K, O)``, or None: one of the two is given.
+    """
+
+    weight: Tensor
+    source: Tensor | None = None
+    target: Tensor | None = None
 
 
 class Synapses(nn.Module, ABC):
@@ -77,10 +92,19 @@ class Synapses(nn.Module, ABC):
     def dense_kernel(self) -> Tensor:
         """Weight of every lag, shape ``(K, O, I)``: soft in training, at whole lags in evaluation."""
 
+    def separated(self) -> "Separated | None":
+        """Weights, and taps by input or by neuron, where the kernel is their product; None for all others."""
+        return None
+
     @property
     def learns_delays(self) -> bool:
         """Whether there are delays to learn, so that ``sigma`` has a meaning."""
         return isinstance(getattr(self, "delay", None), nn.Parameter)
+
+    @property
+    def learned_delay(self) -> Tensor | None:
+        """Learned delays before any rounding, in time steps, of any shape; None where none are learned."""
+        return getattr(self, "delay", None) if self.learns_delays else None
 
     @property
     def delay_kind(self) -> DelayMode:
@@ -99,7 +123,12 @@ class Synapses(nn.Module, ABC):
 
     def forward(self, x: Tensor) -> Tensor:
         """Summed currents of all neurons, shape ``(T', B, O)``, for input ``(T, B, I)``."""
-        current: Tensor = delayed_sum(x, self.dense_kernel(), len(x) + self.extra_steps)
+        num_steps, parts = len(x) + self.extra_steps, self.separated()
+        current: Tensor = (
+            delayed_sum(x, self.dense_kernel(), num_steps)
+            if parts is None
+            else separated_sum(x, *parts, num_steps)
+        )
         return self._biased(current)
 
     def _biased(self, current: Tensor) -> Tensor:
@@ -117,9 +146,9 @@ class Synapses(nn.Module, ABC):
             x: Input of this step, shape ``(B, I)``.
             ring: Currents to come, shape ``(B, K, O)``, the next ones first.
         """
-        return self._due(ring + torch.einsum("bi,koi->bko", x, self.dense_kernel()))
+        return self.due(ring + torch.einsum("bi,koi->bko", x, self.dense_kernel()))
 
-    def _due(self, ring: Tensor) -> tuple[Tensor, Tensor]:
+    def due(self, ring: Tensor) -> tuple[Tensor, Tensor]:
         """The currents that are due, and the ring of those to come, one step on."""
         later = torch.cat([ring[:, 1:], torch.zeros_like(ring[:, :1])], dim=1)
         return self._biased(ring[:, 0]), later

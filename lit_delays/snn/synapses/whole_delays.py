@@ -54,7 +54,7 @@ class WholeDelays(Synapses):
         slot = delay.long() * self.num_outputs + neuron  # in a ring laid flat
         added = x[:, None, :, None] * weight
         flat = ring.flatten(1).index_add(1, slot.flatten(), added.flatten(1))
-        return self._due(flat.view_as(ring))
+        return self.due(flat.view_as(ring))
 
     def whole_delays(self) -> tuple[Tensor, Tensor]:  # noqa: D102
         return self.weight, self.delay.long()

@@ -49,4 +49,5 @@ class LayerStatistics(Callback):
 
 def _learned_delays(module: pl.LightningModule) -> dict[str, Tensor]:
     layers = network_of(module).named_synapses().items()
-    return {name: synapses.delay.detach() for name, synapses in layers if synapses.learns_delays}  # type: ignore[union-attr]
+    found = {name: synapses.learned_delay for name, synapses in layers}
+    return {name: delay.detach() for name, delay in found.items() if delay is not None}
