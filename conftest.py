@@ -2,4 +2,5 @@
 
 from importlib.util import find_spec
 
-collect_ignore = [] if find_spec("triton") else ["lit_delays/snn/fast/lif_triton.py"]
+KERNELS = ["lit_delays/snn/fast/lif_triton.py", "lit_delays/snn/fast/two_state_triton.py"]
+collect_ignore = [] if find_spec("triton") else KERNELS

@@ -527,3 +527,16 @@ def test_a_missing_own_file_is_one_line(capsys, tmp_path):
 
 def test_reporting_an_unfinished_run_is_one_line(capsys, tmp_path):
     assert "no result.json in" in mistake(capsys, "report", str(tmp_path))
+
+
+def test_predictions_hold_the_score_of_every_class_whatever_the_batch(trained, capsys):
+    tables = []
+    for size in (1, 64):
+        main(["predict", "--config", str(trained / "config.yaml"), f"--data.batch_size={size}"])
+        tables.append(table(trained / "predictions.csv"))
+    names = [name for name in tables[0][0] if name.startswith("score of ")]
+    assert len(names) == 10
+    for alone, together in zip(*tables, strict=True):
+        scores = {name: float(alone[name]) for name in names}
+        assert alone["prediction"] == max(scores, key=scores.get).removeprefix("score of ")
+        assert scores == pytest.approx({name: float(together[name]) for name in names}, rel=1e-4, abs=1e-4)

@@ -37,7 +37,7 @@ def test_a_part_comes_back_from_its_plain_values(choice):
 def test_plain_values_hold_every_option_also_the_defaults():
     options = Factory.of(partial(LIF, tau_mem_ms=33.0)).plain["init_args"]
     atan = {"class_path": "lit_delays.snn.surrogates.ATan", "init_args": {"slope": 5.0}}
-    assert options == {"tau_mem_ms": 33.0, "v_threshold": 1.0, "surrogate": atan}
+    assert options == {"tau_mem_ms": 33.0, "v_threshold": 1.0, "surrogate": atan, "detach_reset": True}
 
 
 def test_of_two_partials_the_outer_one_wins():
@@ -145,7 +145,11 @@ class Ramp(Surrogate):
     ("base", "choice", "options"),
     [
         (Neuron, partial(Plain, gain=2.0), ["gain", "bounds"]),
-        (Neuron, partial(HandsOn, tau_mem_ms=33.0), ["noise", "tau_mem_ms", "v_threshold", "surrogate"]),
+        (
+            Neuron,
+            partial(HandsOn, tau_mem_ms=33.0),
+            ["noise", "tau_mem_ms", "v_threshold", "surrogate", "detach_reset"],
+        ),
         (Surrogate, partial(Ramp, height=3.0), ["height"]),
     ],
 )

@@ -22,12 +22,16 @@ from .conftest import ROOT
 COUNTS = {
     "ablation_fc": 7 * 5,
     "ablation_sparse": 7 * 5,
+    "delay_kinds": 6 * 3,
     "kernels": 3 * 5,
     "max_delay": 7 * 2 * 3,
     "neurons": 4 * 2 * 3,
+    "recurrent": 7 * 2 * 3,
+    "rounding": 4 * 3,
     "seeds": 10,
-    "sigma_schedule": 4 * 3 * 3,
+    "sigma_schedule": 5 * 3 * 3,
     "tau_mem": 5 * 2 * 3,
+    "window": 4 * 2 * 3,
 }
 FILES = sorted((ROOT / "sweeps").glob("*.yaml"))
 COMMAND = ["${env}", "python", "-m", "lit_delays", "fit", "${args}"]

@@ -294,7 +294,10 @@ def _choices(base: type) -> str:
     return ", ".join(sorted(cls.__name__ for cls in ours))
 
 
-def _as_words(option: str, described: Mapping[str, Any]) -> Iterator[str]:
+def _as_words(option: str, described: Mapping[str, Any] | None) -> Iterator[str]:
+    if described is None:
+        yield f"--{option}=null"
+        return
     yield f"--{option}={described[CLASS_PATH]}"
     for name, value in described[INIT_ARGS].items():
         if isinstance(value, Mapping) and CLASS_PATH in value:

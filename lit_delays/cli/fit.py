@@ -271,7 +271,7 @@ class DelayCLI(LightningCLI):
             print(self._result(Path(self.config[self.command].ckpt_path)))
 
     def predict(self, **kwargs: Any) -> None:
-        """Write ``predictions.csv``: the answer to every sample, in order, and its label if known."""
+        """Write ``predictions.csv``: for every sample, in order, the answer, its label, and all scores."""
         if self.trainer.world_size > 1:
             raise InputError(f"`predict` needs --trainer.devices=1, got {self.trainer.world_size} devices.")
         answers = self.trainer.predict(**{**kwargs, "return_predictions": True})
@@ -279,12 +279,11 @@ class DelayCLI(LightningCLI):
         names = self.datamodule.class_names
         text = io.StringIO(newline="")
         writer = csv.writer(text)
-        writer.writerow(["sample", "prediction", "label"])
+        writer.writerow(["sample", "prediction", "label", *(cell(f"score of {name}") for name in names)])
         pairs = (pair for batch in answers or [] for pair in zip(*batch, strict=True))
-        writer.writerows(
-            [sample, *(cell(names[int(k)]) if k >= 0 else "" for k in pair)]
-            for sample, pair in enumerate(pairs)
-        )
+        for sample, (scores, label) in enumerate(pairs):
+            words = [cell(names[int(k)]) if k >= 0 else "" for k in (scores.argmax(), label)]
+            writer.writerow([sample, *words, *(f"{score:.6g}" for score in scores.tolist())])
         write_atomic(path, text.getvalue())
         print(path)
 
@@ -305,6 +304,7 @@ class DelayCLI(LightningCLI):
             selection="being the last" if checkpoint.stem == "last" else self._selection(),
             num_parameters=count_parameters(self.model.network),
             model=model_name(self.config[self.command].config or []),
+            padding=self.model.network.config.padding,
             **known,
         )
 

@@ -8,6 +8,7 @@ from lit_delays.data.datasets import Dataset, SpikeFiles
 from lit_delays.data.module import SpikeData
 from lit_delays.deploy.loading import checkpoint_of
 from lit_delays.errors import InputError
+from lit_delays.inspect.neuron_figures import time_constant_table
 from lit_delays.inspect.observation import Observation, observe
 from lit_delays.inspect.run_figures import batches_of, draw_all
 from lit_delays.inspect.summary import describe
@@ -38,6 +39,8 @@ def tell(checkpoint: Path, file: Path | None, folder: Path | None) -> None:
     _say(f"checkpoint: {path}, trained for {trained.epoch} epochs")
     _say(f"network: {describe(trained.network)}", f"data: {source}", "")
     _say(*layer_table(trained.network, observation), "", *chip_table(trained.network), "")
+    if times := time_constant_table(trained.network):
+        _say(*times, "")
     rows, histograms = read_run(run_dir) if run else ({}, {})
     num_epochs = run["trainer"]["max_epochs"] if run else 1
     told = run_dir / WARNINGS

@@ -152,8 +152,9 @@ def metric_names(network: Network) -> list[str]:
     layers = list(network.named_layers())  # the readout last
     learned = [name for name, synapses in network.named_synapses().items() if synapses.learns_delays]
     names = [f"{stage}/{what}" for stage in ("val", "train") for what in ("acc", "loss")]
-    names += ["lr/weights", "beta1", *(["lr/delays", "sigma"] if learned else [])]
-    names += ["sigma/recurrent"] if any(name.endswith(RECURRENT) for name in learned) else []
+    names += ["lr/weights", "beta1", *(["lr/delays"] if learned else [])]
+    names += ["sigma"] if any(not name.endswith(RECURRENT) for name in learned) else []
+    names += [f"sigma/{name}" for name in learned]
     names += [f"firing_rate/{name}" for name in layers[:-1]]
     names += [f"abs_weight/{name}" for name in network.named_synapses()]
     return [*names, *(f"delay_change/{name}" for name in learned)]

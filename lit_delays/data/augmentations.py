@@ -75,6 +75,7 @@ class AugmentConfig:
 def augmented(
     counts: Tensor,
     labels: Tensor,
+    lengths: Tensor | None,
     config: AugmentConfig,
     *,
     num_classes: int,
@@ -86,6 +87,7 @@ def augmented(
     Args:
         counts: Spikes per time step, sample and channel, shape ``(T, B, N)``.
         labels: Classes, shape ``(B,)``.
+        lengths: Real steps of every sample, shape ``(B,)``, or None.
         config: What to do.
         num_classes: Number of classes.
         time_step_ms: Length of a time step, in ms.
@@ -100,7 +102,8 @@ def augmented(
         counts = mask_channels(counts, config.channel_mask, config.mask_probability, generator)
     if config.cutmix_probability:
         counts, labels = cut_mix(counts, labels, num_classes, config.cutmix_probability, generator)
-    return DenseBatch(counts, labels)
+        lengths = None if lengths is None else torch.maximum(lengths, lengths.roll(-1))
+    return DenseBatch(counts, labels, lengths)
 
 
 def add_noise(counts: Tensor, std: float, generator: torch.Generator) -> Tensor:

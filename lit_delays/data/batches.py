@@ -17,6 +17,11 @@ class Batch(Protocol):
         """Classes, int64, shape ``(B,)``, or the share of every class, shape ``(B, C)``."""
         ...
 
+    @property
+    def lengths(self) -> Tensor | None:
+        """Real steps of every sample, shape ``(B,)``: what comes later is padding. None where all are."""
+        ...
+
     def counts(self, dtype: torch.dtype = torch.float32) -> Tensor:
         """Inputs of the network, shape ``(T, B, N)``."""
         ...
@@ -32,6 +37,7 @@ class EventBatch(NamedTuple):
         labels: Classes, int64, shape ``(B,)``.
         num_steps: Length ``T`` of the batch, in time steps, at least 1.
         num_inputs: Number of channels ``N``.
+        lengths: Steps up to the last spike of every sample, int64, shape ``(B,)``, at least 1.
     """
 
     step: Tensor
@@ -40,6 +46,7 @@ class EventBatch(NamedTuple):
     labels: Tensor
     num_steps: int
     num_inputs: int
+    lengths: Tensor | None = None
 
     def counts(self, dtype: torch.dtype = torch.float32) -> Tensor:
         """Spikes in every time step, sample and channel, shape ``(T, B, N)``, on the device of the events.
@@ -68,10 +75,12 @@ class DenseBatch(NamedTuple):
     Attributes:
         values: Real values or counts, shape ``(T, B, N)``.
         labels: Classes, int64, shape ``(B,)``, or the share of every class, shape ``(B, C)``.
+        lengths: Real steps of every sample, int64, shape ``(B,)``; None where all are.
     """
 
     values: Tensor
     labels: Tensor
+    lengths: Tensor | None = None
 
     def counts(self, dtype: torch.dtype = torch.float32) -> Tensor:
         """The values: what the first layer sums up in place of spikes, shape ``(T, B, N)``."""

@@ -205,6 +205,7 @@ class SpikeData(pl.LightningDataModule):
         return augmented(
             batch.counts(),
             batch.labels,
+            batch.lengths,
             self.augment,
             num_classes=self.num_classes,
             time_step_ms=self.time_step_ms,

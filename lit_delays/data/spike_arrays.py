@@ -103,6 +103,8 @@ class SpikeArrays(Samples):
         require_inputs(num_inputs, used <= num_inputs, f"at least {used}")
         longest = int(step.max(initial=0)) + 1  # silence lasts one step
         num_steps = binning.num_steps(longest)
+        last = np.zeros(len(lengths), np.int64)
+        last[lengths > 0] = step[np.cumsum(lengths)[lengths > 0] - 1]  # in order of time
         if num_steps < longest:
             kept = step < num_steps
             step, channel, sample = step[kept], channel[kept], sample[kept]
@@ -113,6 +115,7 @@ class SpikeArrays(Samples):
             torch.from_numpy(self.labels[indices]),
             num_steps,
             num_inputs,
+            torch.from_numpy(np.minimum(last + 1, num_steps)),
         )
 
 

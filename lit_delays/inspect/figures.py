@@ -68,9 +68,11 @@ def draw_delays(network: Network, histograms: Histograms, path: Path) -> Path | 
     axes = figure.subplots(lines, len(layers), squeeze=False)
     columns = dict(zip(layers, axes.T, strict=True))
     for name, synapses in layers.items():
-        counts, start = delay_histogram(synapses), histograms.get(name, {}).get(0)
-        columns[name][0].set_title(f"{name}, {int(counts.sum()):,} synapses")
-        _final(columns[name][-1], counts.tolist(), start, step_ms, label=synapses.delay_kind)
+        counts, start = delay_histogram(synapses).tolist(), histograms.get(name, {}).get(0)
+        columns[name][0].set_title(f"{name.replace('_', ', ')}, {sum(counts):,} synapses")
+        if start is not None:  # a window that follows its delays was another one then
+            counts, start = _of_one_length([counts, start])
+        _final(columns[name][-1], counts, start, step_ms, label=synapses.delay_kind)
     if histories:
         _history(figure, {columns[name][0]: epochs for name, epochs in histories.items()}, step_ms)
     for row, label in enumerate(("delay (ms)", "synapses (%)")[-lines:]):
@@ -82,7 +84,8 @@ def _history(figure: Figure, layers: dict[Axes, dict[int, list[int]]], step_ms: 
     """Heat maps of how much more of the synapses have a delay than at the start, on one scale."""
     changes = {}
     for axis, epochs in layers.items():
-        shares = torch.tensor([_percent(counts) for _, counts in sorted(epochs.items())])
+        rows = _of_one_length([counts for _, counts in sorted(epochs.items())])
+        shares = torch.tensor([_percent(counts) for counts in rows])
         changes[axis] = shares - shares[0]
     # the ends of the window may gather far more than any delay between them: they saturate
     inner = torch.cat([change[:, 1:-1].abs().flatten() for change in changes.values()])
@@ -102,6 +105,12 @@ def _history(figure: Figure, layers: dict[Axes, dict[int, list[int]]], step_ms: 
         axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     bar = figure.colorbar(image, ax=list(layers), pad=0.01, extend="both")
     bar.set_label("change since the start\n(% of synapses)")
+
+
+def _of_one_length(rows: list[list[int]]) -> list[list[int]]:
+    """Counts by lag, with zeros up to the longest window."""
+    longest = max(map(len, rows))
+    return [[*counts, *[0] * (longest - len(counts))] for counts in rows]
 
 
 def _final(axis: Axes, counts: list[int], start: list[int] | None, step_ms: float, label: str) -> None:

@@ -75,10 +75,11 @@ def observe(network: Network, batches: Iterable[Batch]) -> Observation:
     with evaluation(network), Recorder(network) as recorder:
         for batch in batches:
             batch = move_data_to_device(batch, device)
-            readout = network(batch.counts())
+            readout = network(batch.counts(), batch.lengths)
             activity.update(recorder.record)
             operations.update(recorder.record)
-            answers = class_scores(readout, network.config.decision).argmax(dim=-1)
+            valid = network.valid_steps(readout, batch.lengths)
+            answers = class_scores(readout, network.config.decision, valid).argmax(dim=-1)
             confusion.index_put_((batch.labels.cpu(), answers.cpu()), torch.tensor(1), accumulate=True)
             sample = sample or _first(recorder, int(batch.labels[0]))
     assert sample is not None

@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from lit_delays.data.sampler import EpochSampler
 from lit_delays.inspect.figures import draw_delays, draw_learning
+from lit_delays.inspect.neuron_figures import draw_time_constants
 from lit_delays.inspect.observation import Observation, observe
 from lit_delays.inspect.sample_figures import draw_confusion, draw_sample
 from lit_delays.snn.network import Network
@@ -91,6 +92,7 @@ def draw_all(
     names = [f"{name:.40}".replace("$", r"\$") for name in names]  # no formula, no name across the page
     figures = [draw_learning(rows, folder / "learning.png")]
     figures.append(draw_delays(network, histograms, folder / "delays.png"))
+    figures.append(draw_time_constants(network, folder / "time_constants.png"))
     if observation is not None:
         figures.append(draw_confusion(observation, names, folder / "confusion.png"))
         figures.append(draw_sample(observation.sample, network.config, names, folder / "sample.png"))

@@ -27,6 +27,7 @@ class Result:
         last_accuracy: Accuracy at the last epoch, which nothing chose: unbiased, and comparable with the
             paper protocol's.
         model: Name of the model, where an overlay under ``configs/models`` gave one.
+        padding: Whether steps behind the end of a sample were ``ignored``, or data, as in the ``paper``.
     """
 
     accuracy: float
@@ -38,6 +39,7 @@ class Result:
     minutes: float | None = None
     last_accuracy: float | None = None
     model: str | None = None
+    padding: str = "ignored"
 
     def __str__(self) -> str:
         low, high = interval(self.accuracy, self.num_samples)

@@ -116,10 +116,7 @@ class Delays(nn.Module, ABC):
 
     def __init__(self, rounding: Rounding = "none") -> None:
         super().__init__()
-        if rounding not in get_args(Rounding):
-            raise InputError(
-                f"`rounding` must be none, snap, straight_through or stochastic, got {rounding!r:.80}."
-            )
+        require_rounding(rounding)
         self.rounding = rounding
 
     @abstractmethod
@@ -147,6 +144,18 @@ class Delays(nn.Module, ABC):
         """Round what is learned to whole steps."""
         for parameter in self.parameters():
             parameter.round_()
+
+
+def require_rounding(rounding: str) -> None:
+    """Refuse a rounding that there is not.
+
+    Raises:
+        InputError: If it is unknown.
+    """
+    if rounding not in get_args(Rounding):
+        raise InputError(
+            f"`rounding` must be none, snap, straight_through or stochastic, got {rounding!r:.80}."
+        )
 
 
 def rounded(delay: Tensor, rounding: Rounding) -> Tensor:

@@ -47,7 +47,7 @@ class Kernel(ABC):
 
     def reach(self, sigma: Tensor) -> Tensor:
         """How far from its delay a kernel still counts, in time steps."""
-        return 4 * sigma
+        return 3 * sigma
 
     def taps(self, delay: Tensor, sigma: Tensor, num_lags: int) -> Tensor:
         """Weight of every lag around delays of any shape ``(...)`` in time steps; shape ``(K, ...)``.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from numbers import Integral
-from typing import Any, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,8 @@ from lit_delays.time_grid import TimeGrid
 MOST_LAYERS, MOST_NEURONS = 1000, 2**31  # hidden ones; of a layer, and channels of an input
 
 PARTS = ("neuron", "synapses", "recurrent")  # of a layer, that are chosen by class
+Padding = Literal["ignored", "paper"]
+
 RECURRENT = "_recurrent"  # after the name of a layer: its synapses to itself
 
 MakeSynapses = Callable[[int, int, float], Synapses]  # inputs, neurons, time step in ms
@@ -75,6 +77,9 @@ class NetworkConfig:
             in [0, 1).
         decision: How the readout over time becomes a score per class: sum of the softmax of every step (the
             paper), mean, max, or spike_count, for which the readout fires (at a voltage of 2).
+        padding: Whether steps behind the end of a sample, up to the longest of its batch, are ``ignored`` by
+            norms, loss and decision, so that a sample has one answer in any batch; or data, as in the
+            ``paper``.
 
     Raises:
         InputError: If a value is out of its range.
@@ -97,6 +102,7 @@ class NetworkConfig:
     dropout: float = 0.4
     recurrent_dropout: float = 0.0
     decision: Decision = "sum"
+    padding: Padding = "ignored"
 
     def __post_init__(self) -> None:
         for name in ("hidden_sizes", "layers"):
@@ -112,6 +118,7 @@ class NetworkConfig:
         self._require("hidden_sizes", len(sizes) <= MOST_LAYERS, f"at most {MOST_LAYERS} numbers")
         self._require("layers", len(self.layers) <= len(sizes), f"at most {len(sizes)} entries, one a layer")
         self._require("decision", self.decision in get_args(Decision), "sum, mean, max or spike_count")
+        self._require("padding", self.padding in get_args(Padding), "ignored or paper")
         for name in ("dropout", "recurrent_dropout"):
             self._require(name, 0 <= getattr(self, name) < 1, "in [0, 1)")
         if self.synapse_tau_ms is not None:
@@ -219,18 +226,34 @@ class Layer(nn.Module):
         self.synapses, self.norm, self.neuron = synapses, norm, neuron
         self.dropout, self.synaptic_filter, self.recurrent = dropout, synaptic_filter, recurrent
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The input of the next layer."""
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The input of the next layer.
+
+        Args:
+            x: Input.
+            lengths: Real steps of every sample in the output, shape ``(B,)``: later ones are silent, and no
+                part of the norm's statistics. None where all are real.
+        """
         current = self.synapses(x)
         mask = F.dropout(torch.ones_like(current[:1]), self.dropout, self.training)  # one for all time steps
-        output = layer_output(self, current, mask)
-        return output if self.synaptic_filter is None else self.synaptic_filter(output)
+        valid = None if lengths is None else real_steps(lengths, len(current))
+        output = layer_output(self, current, mask, valid)
+        passed_on = output if self.synaptic_filter is None else self.synaptic_filter(output)
+        return passed_on if valid is None else passed_on * valid.unsqueeze(-1)
 
-    def normed(self, current: Tensor) -> Tensor:
-        """Normed currents of one or of all time steps; flat for the norm, so that SyncBatchNorm fits."""
-        is_norm = not isinstance(self.norm, nn.Identity)  # torch.export cannot flatten any batch
-        normed: Tensor = self.norm(current.flatten(0, -2) if is_norm else current)
-        return normed.view_as(current)
+    def normed(self, current: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Normed currents of one or of all time steps; flat for the norm, so that SyncBatchNorm fits.
+
+        In training, steps that are not valid, ``(T', B)``, get no current and have no part in the statistics.
+        """
+        if isinstance(self.norm, nn.Identity):  # torch.export cannot flatten any batch
+            return current
+        flat = current.flatten(0, -2)
+        if valid is None or not self.training:
+            return self.norm(flat).view_as(current)  # type: ignore[no-any-return]
+        real = valid.flatten().nonzero().squeeze(-1)
+        normed = self.norm(flat.index_select(0, real))
+        return torch.zeros_like(flat, dtype=normed.dtype).index_copy(0, real, normed).view_as(current)
 
     def initial_state(self, x: Tensor) -> LayerState:
         """At rest, for inputs ``(B, I)``."""
@@ -257,9 +280,21 @@ class Layer(nn.Module):
         return output, passed_on, LayerState(ring, neuron, lingering, recurrent)
 
 
-def _layer_output(layer: Layer, current: Tensor, mask: Tensor) -> Tensor:
+def real_steps(lengths: Tensor, num_steps: int) -> Tensor:
+    """True in the steps of every sample that are real, shape ``(T, B)``.
+
+    Example:
+        >>> real_steps(torch.tensor([1, 3]), 3).int()
+        tensor([[1, 1],
+                [0, 1],
+                [0, 1]], dtype=torch.int32)
+    """
+    return torch.arange(num_steps, device=lengths.device).unsqueeze(-1) < lengths
+
+
+def _layer_output(layer: Layer, current: Tensor, mask: Tensor, valid: Tensor | None = None) -> Tensor:
     """Spikes that the dropout mask ``(1, B, N)`` lets through, shape ``(T', B, N)``."""
-    current = layer.normed(current)
+    current = layer.normed(current, valid)
     recurrent = layer.recurrent
     output: Tensor = layer.neuron(current) if recurrent is None else recurrent(layer.neuron, current)
     return output * mask if layer.training else output
@@ -312,17 +347,40 @@ class Network(nn.Module):
         self.layers = nn.ModuleList(hidden)  # the readout behind it, in the order in which they act
         self.readout = readout
 
-    def forward(self, counts: Tensor) -> Tensor:
-        """Readout over time, from rest."""
-        x = counts.to(self.dtype)
-        for layer in self.layers:
-            x = layer(x)
-        readout: Tensor = self.readout(x)
-        return readout
+    def forward(self, counts: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Readout over time, from rest.
 
-    def scores(self, counts: Tensor) -> Tensor:
-        """Score of every class, shape ``(B, C)``, for counts ``(T, B, I)``; the largest is the answer."""
-        return class_scores(self(counts), self.config.decision)
+        Args:
+            counts: Input.
+            lengths: Real steps of every sample, shape ``(B,)``; None where all are.
+        """
+        x, lengths = counts.to(self.dtype), self._used(counts, lengths)
+        if lengths is not None:
+            x = x * real_steps(lengths, len(x)).unsqueeze(-1)
+        for layer in [*self.layers, self.readout]:
+            assert isinstance(layer, Layer)
+            lengths = None if lengths is None else lengths + layer.synapses.extra_steps
+            x = layer(x, lengths)
+        return x
+
+    def _used(self, counts: Tensor, lengths: Tensor | None) -> Tensor | None:
+        """Lengths, where they make a difference; a GPU would have to wait for the answer."""
+        if lengths is None or self.config.padding == "paper":
+            return None
+        all_real = lengths.device.type == "cpu" and bool((lengths >= len(counts)).all())
+        return None if all_real else lengths
+
+    def valid_steps(self, readout: Tensor, lengths: Tensor | None) -> Tensor | None:
+        """Which steps of the readout count, shape ``(T', B)``: the real ones, and those that delays add."""
+        if lengths is None or self.config.padding == "paper":
+            return None
+        extra = sum(layer.synapses.extra_steps for layer in self.named_layers().values())
+        return real_steps(lengths + extra, len(readout))
+
+    def scores(self, counts: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Score of every class, shape ``(B, C)``; the largest is the answer. Arguments as of ``forward``."""
+        readout = self(counts, lengths)
+        return class_scores(readout, self.config.decision, self.valid_steps(readout, lengths))
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -358,8 +416,8 @@ class Network(nn.Module):
 
     @property
     def num_lags(self) -> int:
-        """Lags of the longest delay window."""
-        return max(synapses.num_lags for synapses in self.named_synapses().values())
+        """Lags of the longest delay window between layers."""
+        return max(layer.synapses.num_lags for layer in self.named_layers().values())
 
     def constrain(self) -> None:
         """Bring what is learned back into its range; call it after each optimiser step."""
@@ -368,12 +426,16 @@ class Network(nn.Module):
         for synapses in self.named_synapses().values():
             synapses.constrain()
 
-    def set_sigma(self, sigma: float, recurrent_sigma: float | None = None) -> None:
-        """Set the width of every soft delay, in time steps; that of recurrent ones may differ."""
-        for name, synapses in self.named_synapses().items():
+    def snap(self) -> None:
+        """Make learned delays whole where they are to be so at the start of an epoch."""
+        for synapses in self.named_synapses().values():
+            synapses.snap()
+
+    def set_sigma(self, sigma: float) -> None:
+        """Set the width of every soft delay, in time steps."""
+        for synapses in self.named_synapses().values():
             if synapses.learns_delays:
-                is_other = recurrent_sigma is not None and name.endswith(RECURRENT)
-                synapses.sigma.fill_(recurrent_sigma if is_other else sigma)  # type: ignore[arg-type]
+                synapses.sigma.fill_(sigma)
 
 
 def make_layers(config: NetworkConfig) -> list[Layer]:

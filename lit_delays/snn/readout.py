@@ -11,13 +11,14 @@ from torch import Tensor
 Decision = Literal["sum", "mean", "max", "spike_count"]
 
 
-def class_scores(readout: Tensor, decision: Decision) -> Tensor:
+def class_scores(readout: Tensor, decision: Decision, valid: Tensor | None = None) -> Tensor:
     """Score of every class, to go into the cross-entropy; the largest is the answer.
 
     Args:
         readout: Output of the network, shape ``(T, B, C)``.
         decision: ``sum`` of the softmax of every step (the paper), ``mean`` or ``max`` of the readout over
             time, or its ``spike_count``.
+        valid: True in the steps of a sample that count, shape ``(T, B)``; None where all do.
 
     Returns:
         Scores, shape ``(B, C)``.
@@ -31,6 +32,11 @@ def class_scores(readout: Tensor, decision: Decision) -> Tensor:
         tensor([[0.7689, 1.2311]])
     """
     votes = _votes(readout, decision)
+    if valid is not None:
+        counted = valid.unsqueeze(-1)
+        votes = votes.masked_fill(~counted, -torch.inf if decision == "max" else 0)
+        if decision == "mean":
+            return votes.sum(dim=0) / counted.sum(dim=0)
     if decision == "max":
         return votes.amax(dim=0)
     return votes.mean(dim=0) if decision == "mean" else votes.sum(dim=0)

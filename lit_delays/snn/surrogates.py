@@ -135,7 +135,7 @@ class SLAYER(Positive, Surrogate):
     scale: float = 0.4
 
     def derivative(self, excess: Tensor) -> Tensor:  # noqa: D102
-        return (self.scale * self.slope / 2) * torch.exp(-self.slope * excess.abs())
+        return (self.scale * self.slope / 2) * excess.abs().mul_(-self.slope).exp_()
 
 
 def require_positive(name: str, value: float) -> None:

@@ -29,6 +29,7 @@ class Batch(Protocol):
     """What the network is fed: spikes, and the class of every sample, or the share of every class."""
 
     labels: Tensor
+    lengths: Tensor | None
 
     def counts(self) -> Tensor:
         """Spikes per time step, sample and channel, shape ``(T, B, I)``."""
@@ -71,9 +72,9 @@ class DelayClassifier(pl.LightningModule):
         self.num_tested = SumMetric()
 
     @override
-    def forward(self, counts: Tensor) -> Tensor:
-        """Scores of every class, shape ``(B, C)``, for counts ``(T, B, I)``."""
-        return self.network.scores(counts)
+    def forward(self, counts: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Scores of every class, shape ``(B, C)``, for counts ``(T, B, I)`` and lengths ``(B,)``."""
+        return self.network.scores(counts, lengths)
 
     @override
     def training_step(self, batch: Batch) -> Tensor:
@@ -101,8 +102,8 @@ class DelayClassifier(pl.LightningModule):
 
     @override
     def predict_step(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Predicted classes and labels, both ``(B,)``."""
-        return self(batch.counts()).argmax(dim=-1), batch.labels
+        """Scores of every class ``(B, C)``, and labels ``(B,)``."""
+        return self(batch.counts(), batch.lengths), batch.labels
 
     def _step(self, stage: str, batch: Batch) -> Tensor:
         labels = batch.labels
@@ -110,7 +111,7 @@ class DelayClassifier(pl.LightningModule):
         assert isinstance(accuracy, Metric)
         assert isinstance(mean_loss, Metric)
         if len(labels):
-            scores = self(batch.counts())
+            scores = self(batch.counts(), batch.lengths)
             loss = F.cross_entropy(scores, labels)
             accuracy.update(scores, labels if labels.ndim == 1 else labels.argmax(dim=-1))
             mean_loss.update(loss.detach(), weight=len(labels))
@@ -133,6 +134,12 @@ class DelayClassifier(pl.LightningModule):
         num_epochs = self.trainer.max_epochs
         assert num_epochs is not None
         schedule_optimizer(optimizer.optimizer, self.optimizer_config, self.current_epoch, num_epochs)
+
+    @override
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Make delays whole where they should be once an epoch; not where a resumed run is inside of one."""
+        if batch_idx == 0:
+            self.network.snap()
 
     @override
     def on_train_epoch_end(self) -> None:

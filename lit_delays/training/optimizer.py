@@ -19,22 +19,26 @@ class OptimizerConfig:
     Args:
         weight_lr: Peak rate of weights, norms and learned time constants, which follow one cycle.
         delay_lr: First rate of the delays, in time steps, which follows a cosine to 0.
-        weight_decay: L2 penalty on weights and learned time constants; norms and delays have none.
+        weight_decay: L2 penalty on weights and learned time constants; norms have none.
+        delay_decay: Share of a delay that it loses in a step, in units of its rate: keeps delays short,
+            which a window without a limit makes cheap. Decoupled from the gradient.
 
     Raises:
-        InputError: If a rate is not positive, or ``weight_decay`` is negative.
+        InputError: If a rate is not positive, or a decay is negative.
     """
 
     weight_lr: float = 5e-3
     delay_lr: float = 0.1
     weight_decay: float = 1e-5
+    delay_decay: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("weight_lr", "delay_lr"):
             if getattr(self, name) <= 0:
                 raise InputError(f"`{name}` must be above 0, got {getattr(self, name)}.")
-        if self.weight_decay < 0:
-            raise InputError(f"`weight_decay` must be at least 0, got {self.weight_decay}.")
+        for name in ("weight_decay", "delay_decay"):
+            if getattr(self, name) < 0:
+                raise InputError(f"`{name}` must be at least 0, got {getattr(self, name)}.")
 
 
 def make_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Adam:
@@ -57,10 +61,15 @@ def make_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.A
             groups[group].append(parameter)
     # Adam's own epsilon, 1e-8, is 0 in half precision
     is_half = any(parameter.dtype == torch.float16 for parameter in network.parameters())
-    decay = {"weights": config.weight_decay, "norms": 0.0, "delays": 0.0}
+    decay = {"weights": config.weight_decay, "norms": 0.0, "delays": config.delay_decay}
     return torch.optim.Adam(
         [
-            {"name": name, "params": parameters, "weight_decay": decay[name]}
+            {
+                "name": name,
+                "params": parameters,
+                "weight_decay": decay[name],
+                "decoupled_weight_decay": name == "delays",
+            }
             for name, parameters in groups.items()
             if parameters
         ],

@@ -7,7 +7,7 @@ schedule can be plotted before training.
 import math
 from typing import Literal
 
-SigmaSchedule = Literal["exponential", "linear", "cosine", "constant"]
+SigmaSchedule = Literal["exponential", "linear", "cosine", "constant", "adaptive"]
 
 SIGMA_FLOOR = 0.27  # time steps; the reference's exponential decays towards this width, not towards 0
 
@@ -27,7 +27,8 @@ def sigma_at(epoch: int, schedule: SigmaSchedule, *, start: float, final: float,
 
     Args:
         epoch: Epoch, from 0.
-        schedule: Shape of the way down; ``constant`` stays at ``final``.
+        schedule: Shape of the way down; ``constant`` stays at ``final``. ``adaptive`` is an exponential
+            whose epochs are those in which the delays had settled.
         start: Width in epoch 0, :math:`\sigma_0`.
         final: Width from epoch ``num_epochs`` on, :math:`\sigma_1`.
         num_epochs: Epochs that the way takes, :math:`E`.
@@ -42,7 +43,7 @@ def sigma_at(epoch: int, schedule: SigmaSchedule, *, start: float, final: float,
     """
     progress = min(epoch / num_epochs, 1.0) if num_epochs else 1.0
     match schedule:
-        case "exponential":
+        case "exponential" | "adaptive":
             floor = SIGMA_FLOOR if final > SIGMA_FLOOR else 0.0
             share = (final - floor) / (start - floor)
             return floor + (start - floor) * math.pow(share, progress)

@@ -1,11 +1,7 @@
 """The fused neurons are the plain loops over their steps, with their gradients."""
 
-import os
-import subprocess
-import sys
 from copy import deepcopy
 from functools import partial
-from importlib.util import find_spec
 
 import pytest
 import torch
@@ -202,42 +198,6 @@ def test_a_subclass_runs_its_own_step() -> None:
 def test_currents_in_any_layout_give_the_same_spikes() -> None:
     x, neuron = currents().detach().permute(2, 0, 1), LIF(NEURONS, 1.0, tau_mem_ms=3.3, v_threshold=0.8)
     assert torch.equal(run_neuron(neuron, x), run_neuron.plain(neuron, x))
-
-
-@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
-def test_the_gpu_kernels_are_the_plain_loop_in_tritons_interpreter() -> None:
-    code = """
-import torch
-from lit_delays.snn.fast import lif_triton
-from lit_delays.snn.neurons import LIF
-from lit_delays.snn.neurons.base import run_neuron
-from lit_delays.snn.neurons.readouts import readout_of
-torch.manual_seed(0)
-neuron = LIF(101, 1.0, tau_mem_ms=4.0, v_threshold=0.5)
-for steps in (1, 7):
-    x = torch.randn(steps, 3, 101, requires_grad=True)
-    plain = run_neuron.plain(neuron, x)
-    grad = torch.randn_like(plain)
-    spikes, v_mem = lif_triton.lif_forward(x.detach(), 0.75, 0.5)
-    assert torch.equal(spikes, plain)
-    mine = lif_triton.lif_backward(grad, v_mem, 0.75, 0.5, neuron.surrogate)
-    torch.testing.assert_close(mine, torch.autograd.grad(plain, x, grad)[0], rtol=1e-5, atol=1e-5)
-"""
-    environment = os.environ | {"TRITON_INTERPRET": "1"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-@each_surrogate
-def test_the_gpu_kernels_are_the_plain_loop_on_a_gpu(surrogate: type[Surrogate]) -> None:
-    neuron = LIF(NEURONS, 1.0, tau_mem_ms=4.0, v_threshold=0.8, surrogate=surrogate).cuda()
-    x = currents().float().cuda().detach().requires_grad_()
-    spikes = [run_neuron.plain(neuron, x), run_neuron(neuron, x)]
-    assert torch.equal(*spikes)
-    grad = torch.randn_like(x)
-    torch.testing.assert_close(*(torch.autograd.grad(s, x, grad)[0] for s in spikes))
 
 
 def small(**changes: object) -> Network:

@@ -129,6 +129,11 @@ def test_what_each_neuron_learns_starts_anywhere_in_its_range_and_stays_there(
         ),
         (partial(EFAdLIF, b=(0.0, math.inf)), "`b` must be a range from its lower to its upper end"),
         (partial(SiLIF, a=(1.0, 0.0)), "`a` must be a range"),
+        (partial(CAdLIF, a=(-math.inf, 0.0)), "`a` must be a range"),
+        (partial(SEAdLIF, tau_adapt_ms=(3.9, 9.0)), "`tau_adapt_ms` must be at least one time step (4 ms)"),
+        (partial(CSiLIF, tau_mem_ms=(9.0, math.nan)), "`tau_mem_ms` must be a range"),
+        (partial(EFAdLIF, q=0.0), "`q` must be above 0, got 0."),
+        (partial(SoftResetLIF, tau_mem_ms=3.9), "`tau_mem_ms` must be at least one time step (4 ms)"),
     ],
 )
 def test_a_constant_out_of_its_range_is_refused(make: partial[Neuron], sentence: str) -> None:
@@ -154,6 +159,31 @@ def test_a_learned_time_constant_starts_where_it_is_told() -> None:
         assert isinstance(neuron.leak, Tensor)
 
 
+@pytest.mark.parametrize("time_step_ms", [1.0, 4.0])
+@pytest.mark.parametrize("cls", [AdLIF, CAdLIF, SiLIF, EFAdLIF, SEAdLIF])
+def test_time_constants_in_ms_are_what_was_asked_for_and_what_the_adaptation_decays_by(
+    cls: type[TwoStateNeuron], time_step_ms: float
+) -> None:
+    neuron = cls(3, time_step_ms, tau_mem_ms=(30.0, 30.0), tau_adapt_ms=(200.0, 200.0))  # type: ignore
+    times = neuron.learned_times_ms()
+    torch.testing.assert_close(times["membrane"], torch.full((3,), 30.0), rtol=1e-4, atol=0.0)
+    torch.testing.assert_close(times["adaptation"], torch.full((3,), 200.0), rtol=1e-4, atol=0.0)
+    decay = neuron.coefficients().ww.detach()
+    torch.testing.assert_close(decay, torch.exp(-time_step_ms / times["adaptation"]))
+
+
+def test_the_time_constants_of_other_neurons() -> None:
+    learned = PLIF(3, 2.0, tau_mem_ms=7.0).learned_times_ms()
+    torch.testing.assert_close(learned, {"membrane": torch.tensor([7.0])})
+    oscillator = CSiLIF(3, 2.0, tau_mem_ms=(80.0, 80.0))
+    times, c = oscillator.learned_times_ms(), oscillator.coefficients()
+    root = torch.complex(c.uu, c.wu).detach()
+    torch.testing.assert_close(times["membrane"], torch.full((3,), 80.0))
+    torch.testing.assert_close(times["membrane"], -2.0 / root.abs().log())
+    torch.testing.assert_close(times["period"], 2.0 * 2 * math.pi / root.angle())
+    assert LIF(3, 2.0).learned_times_ms() == Heaviside(3, 2.0).learned_times_ms() == {}
+
+
 @pytest.mark.parametrize("cls", [AdLIF, CAdLIF, SiLIF, CSiLIF, EFAdLIF, SEAdLIF])
 def test_right_at_its_threshold_a_neuron_fires_or_not_as_its_paper_has_it(
     cls: type[TwoStateNeuron], monkeypatch: pytest.MonkeyPatch
@@ -163,9 +193,11 @@ def test_right_at_its_threshold_a_neuron_fires_or_not_as_its_paper_has_it(
     monkeypatch.setattr(cls, "coefficients", lambda neuron: memoryless)
     neuron = cls(1, 4.0)  # type: ignore[call-arg]
     current = torch.tensor([0.99, 1.0, 1.01]).view(3, 1, 1) / (2 if cls is CSiLIF else 1)
-    expected = [0.0, 1.0 if issubclass(cls, EFAdLIF) else 0.0, 1.0]
-    for run in (run_neuron, run_neuron.plain):
-        assert run(neuron, current).flatten().tolist() == expected
+    for strict in (True, False):
+        assert cls.strict  # as all published codes have it
+        monkeypatch.setattr(neuron, "strict", strict)
+        for run in (run_neuron, run_neuron.plain):
+            assert run(neuron, current).flatten().tolist() == [0.0, 0.0 if strict else 1.0, 1.0]
 
 
 class Foreign(Neuron):

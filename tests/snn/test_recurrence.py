@@ -61,7 +61,7 @@ def network(rule: Any, neuron: Any = LIF, **options: Any) -> Network:
         **options,
     )
     made = Network(config).double()
-    made.set_sigma(3.0, 2.0)
+    made.set_sigma(3.0)
     for layer in made.layers:
         layer.norm.weight.data *= 2
     return made

@@ -58,7 +58,7 @@ class _Lif(torch.autograd.Function):
         ctx: Any, current: Tensor, leak: Tensor | float, v_threshold: float, surrogate: Surrogate
     ) -> Tensor:
         keep = 1 - float(leak)
-        scan = _triton().lif_forward if _fits_triton(current) else _lif_forward
+        scan = _triton().lif_forward if fits_triton(current) else _lif_forward
         spikes, v_mem = scan(current, keep, v_threshold)
         ctx.save_for_backward(v_mem)
         ctx.constants = keep, v_threshold, surrogate
@@ -68,12 +68,12 @@ class _Lif(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
         (v_mem,), (_, v_threshold, _) = ctx.saved_tensors, ctx.constants
-        scan = _triton().lif_backward if _fits_triton(v_mem) else lif_backward
+        scan = _triton().lif_backward if fits_triton(v_mem) else lif_backward
         grad = scan(grad, v_mem, *ctx.constants)
         return grad, grad_leak(grad, v_mem, v_threshold) if ctx.needs_input_grad[1] else None, None, None
 
 
-def _fits_triton(x: Tensor) -> bool:
+def fits_triton(x: Tensor) -> bool:
     """Triton takes numbers as float32, too coarse for double precision."""
     return x.is_cuda and x.dtype != torch.float64 and find_spec("triton") is not None
 

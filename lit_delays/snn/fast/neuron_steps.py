@@ -1,21 +1,21 @@
 r"""Steps of neurons with their derivatives by hand, for loops over time that autograd does not see.
 
-Steps go forward once and then back. Only the potential before reset is kept between the two: spikes follow
-from it, and the slow state of neurons with two is made again. The equations are those of :mod:`.lif_scan` and
-:mod:`.two_state_scan`.
+Steps go forward once and then back. Between the two they keep their states, and no more: spikes follow from
+the potential. Steps are read and written one by one, into memory that is there, so that a step stays in the
+processor's cache. The equations are those of :mod:`.lif_scan` and :mod:`.two_state_scan`.
 
-Shape letters: T steps, B samples, N neurons.
+Shape letters: S states, T steps, B samples, N neurons.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from lit_delays.snn.fast.memory_pool import recycled_like
+from lit_delays.snn.fast.memory_pool import recycled, recycled_like
 from lit_delays.snn.fast.uncompiled import uncompiled
 from lit_delays.snn.neurons import LIF, PLIF, Neuron, SoftResetLIF
 from lit_delays.snn.neurons.base import run_neuron
@@ -27,13 +27,21 @@ class NeuronSteps(ABC):
     """One population over one sequence.
 
     Args:
-        potential: Before reset, in every step, ``(T, B, N)``: to be filled on the way there, then read.
+        states: What :meth:`states_for` gave: to be filled on the way there, then read.
         learned: What :meth:`learned_by` gave, detached.
     """
 
-    def __init__(self, neuron: Neuron, potential: Tensor, learned: Sequence[Tensor]) -> None:
-        self.neuron, self.potential, self.learned = neuron, potential, learned
-        self.zeros = torch.zeros_like(potential[0])
+    num_states: ClassVar[int] = 1
+
+    def __init__(self, neuron: Neuron, states: Tensor, learned: Sequence[Tensor]) -> None:
+        self.neuron, self.states, self.learned = neuron, states, learned
+        self.potential = states[0]
+        self.zeros = torch.zeros_like(self.potential[0])
+
+    @classmethod
+    def states_for(cls, current: Tensor) -> Tensor:
+        """Room for the states of every step, ``(S, T, B, N)``, the potential before reset first."""
+        return recycled((cls.num_states, *current.shape), current.dtype, current.device)
 
     @staticmethod
     @abstractmethod
@@ -82,28 +90,30 @@ def neuron_scan(neuron: Neuron, current: Tensor) -> Tensor:
     """Spikes of neurons for which no faster loop is registered before."""
     steps = steps_of(neuron)
     assert steps is not None
-    return _Steps.apply(current, steps, neuron, *steps.learned_by(neuron))  # type: ignore
+    return Scan.apply(current, steps, neuron, *steps.learned_by(neuron))  # type: ignore
 
 
-class _Steps(torch.autograd.Function):
+class Scan(torch.autograd.Function):
+    """Any neuron's steps over time; arguments: current, steps, neuron, what is learned."""
+
     @staticmethod
-    def forward(
+    def forward(  # noqa: D102
         ctx: Any, current: Tensor, steps: type[NeuronSteps], neuron: Neuron, *learned: Tensor
     ) -> Tensor:
-        spikes, potential = recycled_like(current), recycled_like(current)
-        neurons = steps(neuron, potential, learned)
+        spikes, states = recycled_like(current), steps.states_for(current)
+        neurons = steps(neuron, states, learned)
         neurons.start()
         for t, (x, s) in enumerate(zip(current, spikes, strict=True)):
             neurons.forward(t, x, out=s)
-        ctx.save_for_backward(current, potential, *learned)
+        ctx.save_for_backward(current, states, *learned)
         ctx.steps, ctx.neuron = steps, neuron
         return spikes
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        current, potential, *learned = ctx.saved_tensors
-        neurons, result = ctx.steps(ctx.neuron, potential, learned), recycled_like(grad)
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102
+        current, states, *learned = ctx.saved_tensors
+        neurons, result = ctx.steps(ctx.neuron, states, learned), recycled_like(grad)
         neurons.turn()
         for t in range(len(grad) - 1, -1, -1):
             neurons.backward(t, grad[t], current[t], out=result[t])
@@ -153,6 +163,7 @@ class TwoStateSteps(NeuronSteps):
     """Of all neurons with a slow second state."""
 
     neuron: TwoStateNeuron
+    num_states: ClassVar[int] = 2
 
     @staticmethod
     def learned_by(neuron: Neuron) -> tuple[Tensor, ...]:  # noqa: D102
@@ -160,47 +171,51 @@ class TwoStateSteps(NeuronSteps):
         return tuple(neuron.coefficients())
 
     def start(self) -> None:  # noqa: D102
-        self.c = Coefficients(*self.learned)
-        self.rest = self.slow = self.spikes = self.zeros
+        self.c, self.slows = Coefficients(*self.learned), self.states[1]
+        self.slow = self.spikes = self.zeros
+        self.rest = self.zeros.clone()
 
     def forward(self, t: int, current: Tensor, out: Tensor) -> None:  # noqa: D102
         c, u = self.c, torch.mul(current, self.c.ui, out=self.potential[t])
         u.addcmul_(self.rest, c.uu).addcmul_(self.slow, c.uw).addcmul_(self.spikes, c.uz)
-        self._go_on(u)
-        out.copy_(self.spikes)
+        slow = torch.mul(self.slow, c.ww, out=self.slows[t])
+        slow.addcmul_(self.rest, c.wu).addcmul_(self.spikes, c.wz)
+        self.slow, self.spikes = slow, self._fire(u, out)
+        self.rest = self._after(u, out)
 
-    def _go_on(self, u: Tensor) -> None:
-        """The slow state of this step, and what is left of the potential after it."""
-        c, neuron = self.c, self.neuron
-        self.slow = (self.slow * c.ww).addcmul_(self.rest, c.wu).addcmul_(self.spikes, c.wz)
-        self.spikes = is_above(neuron.gain * u - neuron.v_threshold, neuron.strict)
-        self.rest = torch.addcmul(u, u, self.spikes, value=-1) if neuron.resets else u
+    def _fire(self, u: Tensor, out: Tensor) -> Tensor:
+        neuron = self.neuron
+        compare = torch.gt if neuron.strict else torch.ge
+        return compare(u if neuron.gain == 1 else neuron.gain * u, neuron.v_threshold, out=out)
+
+    def _after(self, u: Tensor, spikes: Tensor) -> Tensor:
+        """What is left of a potential after the spikes of its step."""
+        return torch.addcmul(u, u, spikes, value=-1, out=self.rest) if self.neuron.resets else u
 
     def turn(self) -> None:  # noqa: D102
         self.start()
-        self.slows = recycled_like(self.potential)
-        for u, slow in zip(self.potential, self.slows, strict=True):
-            self._go_on(u)
-            slow.copy_(self.slow)
-        self.later_u = self.later_w = self.zeros
+        self.later_u, self.later_w = self.zeros.clone(), self.zeros.clone()
+        self.spikes, self.to_spike = self.zeros.clone(), self.zeros.clone()
         self.sums = Coefficients(*(self.zeros.clone() for _ in self.c))
 
     def backward(self, t: int, grad: Tensor, current: Tensor | None, out: Tensor) -> None:  # noqa: D102
-        c, neuron, u = self.c, self.neuron, self.potential[t]
-        excess = neuron.gain * u - neuron.v_threshold
-        spikes = is_above(excess, neuron.strict)
-        rest = torch.addcmul(u, u, spikes, value=-1) if neuron.resets else u
+        c, u, later_u, later_w = self.c, self.potential[t], self.later_u, self.later_w
+        spikes = self._fire(u, self.spikes)
         if current is not None:
-            self._add(rest, self.slows[t], spikes)
-        to_spike = torch.addcmul(grad, self.later_u, c.uz).addcmul_(self.later_w, c.wz)
-        to_rest = (self.later_u * c.uu).addcmul_(self.later_w, c.wu)
-        self.later_w = (self.later_u * c.uw).addcmul_(self.later_w, c.ww)
-        if neuron.resets:
+            self._add(self._after(u, spikes), self.slows[t], spikes)
+        to_spike = torch.addcmul(grad, later_u, c.uz, out=self.to_spike).addcmul_(later_w, c.wz)
+        to_rest = torch.mul(later_u, c.uu, out=out).addcmul_(later_w, c.wu)
+        later_w.mul_(c.ww).addcmul_(later_u, c.uw)
+        if self.neuron.resets:
             to_rest.addcmul_(to_rest, spikes, value=-1)
-        self.later_u = to_rest.addcmul_(derivative(neuron.surrogate, excess), to_spike, value=neuron.gain)
+        torch.addcmul(to_rest, self._slope(u), to_spike, value=self.neuron.gain, out=later_u)
         if current is not None:
-            self.sums.ui.addcmul_(self.later_u, current)
-        torch.mul(self.later_u, c.ui, out=out)
+            self.sums.ui.addcmul_(later_u, current)
+        torch.mul(later_u, c.ui, out=out)
+
+    def _slope(self, u: Tensor) -> Tensor:
+        scaled = u if self.neuron.gain == 1 else self.neuron.gain * u
+        return derivative(self.neuron.surrogate, scaled - self.neuron.v_threshold)
 
     def _add(self, rest: Tensor, slow: Tensor, spikes: Tensor) -> None:
         """Each coefficient weighed something of this step in the next one."""

@@ -27,11 +27,12 @@ from lit_delays.snn.neurons import LIF
 from lit_delays.snn.surrogates import Surrogate
 
 
-def _can(layer: Layer, current: Tensor, mask: Tensor) -> bool:
+def _can(layer: Layer, current: Tensor, mask: Tensor, valid: Tensor | None = None) -> bool:
     """Whether it stands in for norm and neurons, both without hooks; a GPU has faster kernels of each."""
     norm, neuron = layer.norm, layer.neuron
     return (
-        type(norm) is nn.BatchNorm1d
+        valid is None
+        and type(norm) is nn.BatchNorm1d
         and norm.training
         and norm.affine
         and norm.track_running_stats
@@ -54,7 +55,7 @@ def has_hooks(module: nn.Module) -> bool:
 
 @layer_output.register("fused", can=_can)
 @uncompiled
-def normed_lif_scan(layer: Layer, current: Tensor, mask: Tensor) -> Tensor:
+def normed_lif_scan(layer: Layer, current: Tensor, mask: Tensor, valid: Tensor | None = None) -> Tensor:
     """Spikes of ``neuron(norm(current)) * mask`` in training; updates the norm's running statistics."""
     norm, neuron, current = layer.norm, layer.neuron, current.contiguous()
     assert isinstance(norm, nn.BatchNorm1d)

@@ -77,23 +77,23 @@ class _Recurrent(torch.autograd.Function):
         neuron: Neuron,
         *learned: Tensor,
     ) -> Tensor:
-        spikes, potential = recycled_like(current), recycled_like(current)
+        spikes, states = recycled_like(current), steps.states_for(current)
         total = recycled_like(current) if any(ctx.needs_input_grad[6:]) else None
-        neurons, past = steps(neuron, potential, learned), _past(taps, weight, current)
+        neurons, past = steps(neuron, states, learned), _past(taps, weight, current)
         neurons.start()
         for t, x in enumerate(current):
             out = None if total is None else total[t]
             neurons.forward(t, torch.addcmul(x, past.due(t), mask, out=out), out=spikes[t])
             past.add(t, spikes[t])
-        ctx.save_for_backward(spikes, mask, taps, weight, total, potential, *learned)
+        ctx.save_for_backward(spikes, mask, taps, weight, total, states, *learned)
         ctx.steps, ctx.neuron = steps, neuron
         return spikes
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        spikes, mask, taps, weight, total, potential, *learned = ctx.saved_tensors
-        neurons, result = ctx.steps(ctx.neuron, potential, learned), recycled_like(grad)
+        spikes, mask, taps, weight, total, states, *learned = ctx.saved_tensors
+        neurons, result = ctx.steps(ctx.neuron, states, learned), recycled_like(grad)
         future, num_steps = _future(taps, weight, grad), len(grad)
         neurons.turn()
         for t in reversed(range(num_steps)):

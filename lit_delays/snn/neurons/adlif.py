@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Callable
-from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from lit_delays.snn.neurons.two_states import Coefficients, TwoStateNeuron, check_range
@@ -37,7 +37,6 @@ class AdLIF(TwoStateNeuron):
         tensor(0., grad_fn=<SumBackward0>)
     """
 
-    strict: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -62,6 +61,11 @@ class AdLIF(TwoStateNeuron):
     beta: Tensor
     a: Tensor
     b: Tensor
+
+    @torch.no_grad()
+    def learned_times_ms(self) -> dict[str, Tensor]:  # noqa: D102
+        step_ms = self.grid.time_step_ms
+        return {"membrane": -step_ms / self.alpha.log(), "adaptation": -step_ms / self.beta.log()}
 
     def coefficients(self) -> Coefficients:  # noqa: D102
         return soft_reset_coefficients(self.alpha, self.beta, self.a, self.b)

@@ -78,6 +78,10 @@ class Neuron(nn.Module, ABC):
         output: Tensor = run_neuron(self, current)
         return output
 
+    def learned_times_ms(self) -> dict[str, Tensor]:
+        """Learned time constants, in ms, by what they are of, each ``(N,)`` or ``(1,)``; none by default."""
+        return {}
+
     def constrain(self) -> None:
         """Bring what is learned back into its range; called after each optimiser step."""
 

@@ -54,6 +54,11 @@ class Membrane(Neuron):
         """Share of the voltage lost in a step, ``1 / tau``."""
         return torch.sigmoid(self.leak_logit) if self.learn_tau else self.grid.time_step_ms / self.tau_mem_ms
 
+    @torch.no_grad()
+    def learned_times_ms(self) -> dict[str, Tensor]:  # noqa: D102
+        leak = self.leak
+        return {"membrane": self.grid.time_step_ms / leak[None]} if isinstance(leak, Tensor) else {}
+
     @property
     def leak_now(self) -> float:
         """The leak as a number."""

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from lit_delays.snn.neurons.two_states import Coefficients, TwoStateNeuron, check_range
-from lit_delays.snn.surrogates import SLAYER, Surrogate
+from lit_delays.snn.surrogates import SLAYER, Surrogate, require_positive
 
 
 class EFAdLIF(TwoStateNeuron):
@@ -59,6 +60,7 @@ class EFAdLIF(TwoStateNeuron):
         surrogate: Callable[[], Surrogate] = SLAYER,
     ) -> None:
         super().__init__(num_neurons, time_step_ms, tau_mem_ms, surrogate)
+        require_positive("q", q)
         self.tau_adapt_ms, self.q = check_range("tau_adapt_ms", tau_adapt_ms, time_step_ms), q
         self.learn("tau_u_mix", 0.0, 1.0)
         self.learn("tau_w_mix", 0.0, 1.0)
@@ -67,11 +69,21 @@ class EFAdLIF(TwoStateNeuron):
 
     def decays(self) -> tuple[Tensor, Tensor]:
         """Shares of potential and adaptation that a step keeps, both ``(N,)``."""
-        return self._decay(self.tau_u_mix, self.tau_range_ms), self._decay(self.tau_w_mix, self.tau_adapt_ms)
+        alpha, beta = ((-1 / steps).exp() for steps in self._taus())
+        return alpha, beta
 
-    def _decay(self, mix: Tensor, ends: tuple[float, float]) -> Tensor:
+    def _taus(self) -> tuple[Tensor, Tensor]:
+        """Time constants of potential and adaptation, in steps."""
+        return self._mixed(self.tau_u_mix, self.tau_range_ms), self._mixed(self.tau_w_mix, self.tau_adapt_ms)
+
+    def _mixed(self, mix: Tensor, ends: tuple[float, float]) -> Tensor:
         shortest, longest = (self.grid.steps(end) for end in ends)
-        return (-1 / (mix * longest + (1 - mix) * shortest)).exp()
+        return mix * longest + (1 - mix) * shortest
+
+    @torch.no_grad()
+    def learned_times_ms(self) -> dict[str, Tensor]:  # noqa: D102
+        membrane, adaptation = (steps * self.grid.time_step_ms for steps in self._taus())
+        return {"membrane": membrane, "adaptation": adaptation}
 
     def coefficients(self) -> Coefficients:  # noqa: D102
         alpha, beta = self.decays()

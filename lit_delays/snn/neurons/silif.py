@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from lit_delays.snn.neurons.adlif import soft_reset_coefficients
@@ -37,7 +38,6 @@ class SiLIF(TwoStateNeuron):
         tensor(0., grad_fn=<SumBackward0>)
     """
 
-    strict: ClassVar[bool] = True
     log_rate_u: Tensor
     log_rate_w: Tensor
     log_dt: Tensor
@@ -62,6 +62,11 @@ class SiLIF(TwoStateNeuron):
         self.learn("log_dt", *2 * (math.log(time_step_ms / 1000),), stays=False)
         self.learn("a", *check_range("a", a))
         self.learn("b", *check_range("b", b))
+
+    @torch.no_grad()
+    def learned_times_ms(self) -> dict[str, Tensor]:  # noqa: D102
+        rates = {"membrane": self.log_rate_u, "adaptation": self.log_rate_w}
+        return {name: self.grid.time_step_ms * (-rate - self.log_dt).exp() for name, rate in rates.items()}
 
     def coefficients(self) -> Coefficients:  # noqa: D102
         step = self.log_dt.exp()
@@ -96,7 +101,6 @@ class CSiLIF(TwoStateNeuron):
     """
 
     gain: ClassVar[float] = 2.0
-    strict: ClassVar[bool] = True
     log_damping: Tensor
     frequency: Tensor
     log_dt: Tensor
@@ -117,6 +121,15 @@ class CSiLIF(TwoStateNeuron):
         scale = 2 * time_step_ms
         self.learn("log_dt", math.log(scale / longest), math.log(scale / shortest), stays=False)
         self.learn("b", 0.0, 1.0, stays=False)
+
+    @torch.no_grad()
+    def learned_times_ms(self) -> dict[str, Tensor]:
+        """The decay of an oscillation, and its period."""
+        steps = {
+            "membrane": (-self.log_damping - self.log_dt).exp(),
+            "period": 2 * math.pi / self.frequency.abs() * (-self.log_dt).exp(),
+        }
+        return {name: self.grid.time_step_ms * it for name, it in steps.items()}
 
     def coefficients(self) -> Coefficients:  # noqa: D102
         step = self.log_dt.exp()

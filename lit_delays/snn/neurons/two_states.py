@@ -11,6 +11,7 @@ which it makes of what it learns; a soft reset is part of :math:`c_{uz}`.
 Shape letters: B samples, N neurons.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple
@@ -54,7 +55,7 @@ class TwoStateNeuron(Neuron):
 
     gain: ClassVar[float] = 1.0
     v_threshold: ClassVar[float] = 1.0
-    strict: ClassVar[bool] = False
+    strict: ClassVar[bool] = True
     resets: ClassVar[bool] = False
 
     def __init__(
@@ -86,6 +87,21 @@ class TwoStateNeuron(Neuron):
         return spikes, {"u": rest, "w": w, "spikes": spikes}
 
     @torch.no_grad()
+    def oscillation(self) -> tuple[Tensor, Tensor]:
+        """How a swing of a neuron without input or spikes goes on, from the roots of its linear part.
+
+        Returns:
+            What its height is multiplied by in a step, 0 where it does not swing, shape ``(N,)``; its period
+            in steps, infinite there.
+        """
+        c = self.coefficients()
+        trace, product = c.uu + c.ww, c.uu * c.ww - c.uw * c.wu
+        swings = trace**2 < 4 * product
+        height = product.clamp(min=0).sqrt()
+        angle = torch.acos((trace / (2 * height)).clamp(-1, 1))
+        return torch.where(swings, height, 0.0), torch.where(swings, 2 * math.pi / angle, math.inf)
+
+    @torch.no_grad()
     def constrain(self) -> None:
         """Bring what is learned back into its range."""
         for name, (low, high) in self.ranges.items():
@@ -107,7 +123,7 @@ def check_range(
         InputError: If it is none.
     """
     low, high = values
-    if not low <= high < float("inf"):
+    if not -math.inf < low <= high < math.inf:
         raise InputError(f"`{name}` must be a range from its lower to its upper end, got {list(values)}.")
     if time_step_ms is not None and low < time_step_ms:
         raise InputError(

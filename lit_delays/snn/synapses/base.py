@@ -52,6 +52,7 @@ class Synapses(nn.Module, ABC):
 
     Attributes:
         sigma: Width of the soft delays in time steps, a scalar buffer that a schedule sets.
+        window_is_free: Whether the window follows the delays, so that ``num_lags`` changes with them.
         parameter_groups: The optimiser's group of a parameter, by its name: ``weights`` where it is not
             said, ``norms`` or ``delays``.
 
@@ -87,6 +88,8 @@ class Synapses(nn.Module, ABC):
         self.num_inputs, self.num_outputs = num_inputs, num_outputs
         self.num_lags, self.keep_length = num_lags, keep_length
         self.register_buffer("sigma", torch.tensor(num_lags / 2.0))
+        self.window_is_free = False
+        self.register_load_state_dict_post_hook(_constrain)  # type: ignore[no-untyped-call]
 
     @abstractmethod
     def dense_kernel(self) -> Tensor:
@@ -159,6 +162,9 @@ class Synapses(nn.Module, ABC):
         if (delay := getattr(self, "delay", None)) is not None:
             delay.clamp_(0, self.num_lags - 1)
 
+    def snap(self) -> None:
+        """Make learned delays whole, where that is asked for; called before the first batch of an epoch."""
+
     @torch.no_grad()
     def whole_delays(self) -> tuple[Tensor, Tensor]:
         """Weights and whole delays in time steps, as deployed, both ``(O, I, S)``; weight 0 is no synapse."""
@@ -170,6 +176,12 @@ class Synapses(nn.Module, ABC):
         lags = is_tap.to(torch.uint8).argsort(dim=0, descending=True, stable=True)[:num_taps]
         weight = kernel.gather(0, lags)
         return weight.movedim(0, -1), (lags * (weight != 0)).movedim(0, -1)
+
+
+def _constrain(synapses: Synapses, _: object) -> None:
+    """A window that follows its delays belongs to those that have been read."""
+    if synapses.window_is_free:
+        synapses.constrain()
 
 
 def window(max_delay_ms: float, time_step_ms: float) -> int:

@@ -17,8 +17,7 @@ from lit_delays.errors import InputError
 from lit_delays.snn.delays import Delays, SummedDelays
 from lit_delays.snn.kernels import Gaussian, Kernel, one_tap_kernel, soft_kernel
 from lit_delays.snn.synapses.base import MOST_LAGS, Separated, Synapses, window
-
-MOST_TAPS = 2**30  # of a kernel: 4 GB in float32
+from lit_delays.snn.synapses.free_window import follow, lags_that_hold
 
 
 class StructuredDelays(Synapses):
@@ -72,14 +71,14 @@ class StructuredDelays(Synapses):
     ) -> None:
         lags = 1 if max_delay_ms is None else window(max_delay_ms, time_step_ms)
         super().__init__(num_inputs, num_outputs, num_lags=lags, keep_length=keep_length)
-        self.is_free, self.kernel = max_delay_ms is None, kernel()
+        self.kernel = kernel()
+        self.window_is_free = max_delay_ms is None
         bound = (6.0 / num_inputs) ** 0.5
         self.weight = nn.Parameter(torch.empty(num_outputs, num_inputs).uniform_(-bound, bound))
         self.delays = self._make_delays(delays, time_step_ms)
         if learn_spread and not self.learns_delays:
             raise InputError("`learn_spread` needs delays that are learned; set `learned` of `delays`.")
         self.spread = nn.Parameter(torch.zeros(num_inputs)) if learn_spread else None
-        self.register_load_state_dict_post_hook(_follow)  # type: ignore[no-untyped-call]
         self.constrain()
         self.sigma.fill_(self.num_lags / 2)
 
@@ -131,27 +130,20 @@ class StructuredDelays(Synapses):
 
     def _lags(self, delay: Tensor) -> int:
         """Lags that hold the soft delays: all of the window, or as far as the kernels reach."""
-        if not self.is_free:
+        if not self.window_is_free:
             return self.num_lags
-        reach = float((delay + self.kernel.reach(self._width())).detach().max())
-        return self._checked(int(reach) + 1)
-
-    def _checked(self, num_lags: int) -> int:
-        num_taps = num_lags * self.num_inputs * self.num_outputs
-        if num_lags > MOST_LAGS or num_taps > MOST_TAPS:
-            raise InputError(
-                f"`max_delay_ms` must be given: without it the delays reach over {num_lags:,} time steps, a"
-                f" kernel of {num_taps * 4 / 2**30:,.1f} GB; or give `delays` a shorter `start`."
-            )
-        return num_lags
+        return lags_that_hold(self, delay, self.kernel, self._width())
 
     @torch.no_grad()
     def constrain(self) -> None:
         """Bring the delays into their window, or the window to the delays."""
-        self.delays.constrain(MOST_LAGS - 1 if self.is_free else self.num_lags - 1)
-        delay = self.delays.exact()
-        if self.is_free and not delay.is_meta:
-            self.num_lags = self._checked(int(delay.max().round()) + 1)
+        self.delays.constrain(MOST_LAGS - 1 if self.window_is_free else self.num_lags - 1)
+        if self.window_is_free:
+            follow(self, self.delays.exact())
+
+    def snap(self) -> None:  # noqa: D102
+        if self.delays.rounding == "snap":
+            self.delays.snap()
 
     @torch.no_grad()
     def whole_delays(self) -> tuple[Tensor, Tensor]:  # noqa: D102
@@ -159,8 +151,3 @@ class StructuredDelays(Synapses):
             return super().whole_delays()
         delay = self.delays.exact().round().expand_as(self.weight)
         return self.weight.detach().unsqueeze(-1), delay.long().unsqueeze(-1)
-
-
-def _follow(synapses: StructuredDelays, _: object) -> None:
-    """The window belongs to the delays that have been read."""
-    synapses.constrain()

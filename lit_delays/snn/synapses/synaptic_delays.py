@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from lit_delays.errors import InputError
+from lit_delays.snn.delays import Rounding, Start, Uniform, require_rounding, rounded
 from lit_delays.snn.kernels import INTERPOLATION, Gaussian, Kernel, Triangle, one_tap_kernel, soft_kernel
-from lit_delays.snn.synapses.base import DelayMode, Synapses, require_sizes, window
+from lit_delays.snn.synapses.base import MOST_LAGS, DelayMode, Synapses, require_sizes, window
+from lit_delays.snn.synapses.free_window import follow, lags_that_hold
 
 
 class SynapticDelays(Synapses):
@@ -28,10 +30,15 @@ class SynapticDelays(Synapses):
         time_step_ms: Length of a time step, in ms.
         delays: ``learned``; ``fixed`` at random whole steps; ``none`` (a plain linear layer, no window).
         max_delay_ms: Delay window in ms, at least one time step; rounded down to steps, then up to an odd
-            number of them, as the reference does (300 ms at 10 ms: 31 lags, 0 to 300 ms).
+            number of them, as the reference does (300 ms at 10 ms: 31 lags, 0 to 300 ms). Null for no limit:
+            the window follows the delays, and so does its cost; give ``--sigma.start`` then.
         num_synapses: Synapses per pair of neurons, ``S``, each with a weight and a delay.
         fan_in: Random synapses that each neuron keeps, at most ``I * S``; null keeps all.
         kernel: Shape of the soft delays in training.
+        start: Where delays start; null for anywhere in the window (the paper).
+        rounding: Of learned delays in training: ``none``; ``snap`` (whole at the start of every epoch);
+            ``straight_through`` (whole in every step, with the gradient of the delay itself); ``stochastic``
+            (as that, up or down by chance, so that the mean is right).
         keep_length: Whether layers keep the number of time steps. If not, each adds half its window (the
             paper), so that the answer can wait for late inputs.
 
@@ -65,13 +72,16 @@ class SynapticDelays(Synapses):
         time_step_ms: float,
         *,
         delays: DelayMode = "learned",
-        max_delay_ms: float = 250.0,
+        max_delay_ms: float | None = 250.0,
         num_synapses: int = 1,
         fan_in: int | None = None,
         kernel: Callable[[], Kernel] = Gaussian,
+        start: Callable[[], Start] | None = None,
+        rounding: Rounding = "none",
         keep_length: bool = False,
     ) -> None:
-        num_lags = window(max_delay_ms, time_step_ms)
+        require_rounding(rounding)
+        num_lags = 1 if max_delay_ms is None else window(max_delay_ms, time_step_ms)
         super().__init__(
             num_inputs,
             num_outputs,
@@ -80,11 +90,16 @@ class SynapticDelays(Synapses):
         )
         require_sizes(num_synapses=num_synapses)
         shape = (num_outputs, num_inputs, num_synapses)
-        self.delays, self.kernel = delays, kernel()
+        self.delays, self.kernel, self.rounding = delays, kernel(), rounding
+        self.window_is_free = max_delay_ms is None and delays != "none"
         self.weight = nn.Parameter(_random_weight(shape))
         self.register_buffer("mask", None if fan_in is None else _random_mask(shape, fan_in))
-        self._add_delay(torch.empty(shape).uniform_(0, num_lags).clamp_(max=num_lags - 1))
+        if start is None and not self.window_is_free:
+            self._add_delay(torch.empty(shape).uniform_(0, num_lags).clamp_(max=num_lags - 1))
+        else:
+            self._add_delay((start or Uniform)().draw_ms(shape) / time_step_ms)
         self.constrain()
+        self.sigma.fill_(self.num_lags / 2)
 
     def _add_delay(self, delay: Tensor) -> None:
         if self.delays == "learned":
@@ -108,12 +123,23 @@ class SynapticDelays(Synapses):
         if self.delays == "fixed":  # whole steps already: as deployed, but for the kernels' epsilon
             one_step = torch.full_like(self.sigma, INTERPOLATION)
             return soft_kernel(self.weight, self.delay, one_step, self.num_lags, Triangle())
-        return soft_kernel(self.weight, self.delay, self.sigma, self.num_lags, self.kernel)
+        delay, num_lags = rounded(self.delay, self.rounding), self.num_lags
+        if self.window_is_free:
+            num_lags = lags_that_hold(self, delay, self.kernel, self.sigma)
+        return soft_kernel(self.weight, delay, self.sigma, num_lags, self.kernel)
+
+    @torch.no_grad()
+    def snap(self) -> None:  # noqa: D102
+        if self.rounding == "snap" and self.learns_delays:
+            self.delay.round_()  # type: ignore[union-attr]
 
     @torch.no_grad()
     def constrain(self) -> None:
         """Clamp delays into their range and silence the synapses that do not exist."""
-        super().constrain()
+        if self.window_is_free and self.delay is not None:
+            follow(self, self.delay.clamp_(0, MOST_LAGS - 1))
+        else:
+            super().constrain()
         if self.mask is not None:
             self.weight.mul_(self.mask)
 

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from lit_delays.atomic_files import write_atomic
 from lit_delays.snn.network import Network
+from lit_delays.snn.neurons import Neuron, TwoStateNeuron
 from lit_delays.training import epoch_table as table
 from lit_delays.training.callbacks import delay_histograms as histograms
 from lit_delays.training.callbacks.delay_histograms import DelayHistograms, Histograms, read_histograms
@@ -23,6 +24,7 @@ FILE_NAME = "warnings.txt"
 RECENT = 3  # epochs that a sign must last
 SILENT = 0.1  # spikes per second and neuron
 SATURATED = 0.4  # spikes per time step and neuron
+OSCILLATING = 0.1  # share of the neurons of a layer
 PILE = 0.15  # share of the synapses at one end of the window, beyond what an even spread has there
 RESTLESS = 1 / 6  # of the window, in an epoch; delays drawn anew would move by a third of it
 DROP = 0.1  # of the validation accuracy, mean of three epochs
@@ -126,6 +128,7 @@ def diagnose(network: Network, rows: Rows, counts: Histograms, num_epochs: int) 
     """
     return [
         *_activity(network, rows, num_epochs),
+        *_oscillation(network),
         *_restless(network, rows, num_epochs),
         *_piles(network, counts),
         *_sigma(rows),
@@ -141,14 +144,42 @@ def _activity(network: Network, rows: Rows, num_epochs: int) -> Iterator[Finding
         if max(rates) < SILENT:
             yield Finding(
                 f"{name} is silent",
-                f"{max(rates):.2g} spikes per second and neuron; lower --model.network.neuron.v_threshold or"
-                " --model.optimizer.weight_lr",
+                f"{max(rates):.2g} spikes per second and neuron; {_louder(layers[name].neuron)}",
             )
         if min(rates) / steps_per_second > SATURATED:
             yield Finding(
                 f"{name} fires all the time",
-                f"a neuron spikes in {max(rates) / steps_per_second:.0%} of the time steps; raise"
-                " --model.network.neuron.v_threshold, or lower --model.optimizer.weight_lr",
+                f"a neuron spikes in {max(rates) / steps_per_second:.0%} of the time steps;"
+                f" {_calmer(layers[name].neuron)}",
+            )
+
+
+def _louder(neuron: Neuron) -> str:
+    if isinstance(neuron, TwoStateNeuron):
+        return "lower the upper ends of --model.network.neuron.a and b, or --model.optimizer.weight_lr"
+    return "lower --model.network.neuron.v_threshold or --model.optimizer.weight_lr"
+
+
+def _calmer(neuron: Neuron) -> str:
+    if isinstance(neuron, TwoStateNeuron):
+        return "raise the lower end of --model.network.neuron.b, or lower --model.optimizer.weight_lr"
+    return "raise --model.network.neuron.v_threshold, or lower --model.optimizer.weight_lr"
+
+
+def _oscillation(network: Network) -> Iterator[Finding]:
+    """Neurons that swing ever higher without input: below threshold, potential and adaptation are linear."""
+    for name, layer in network.named_layers().items():
+        if not isinstance(layer.neuron, TwoStateNeuron):
+            continue
+        growth, period = layer.neuron.oscillation()
+        share = float((growth > 1).float().mean())
+        if share > OSCILLATING:
+            steps = float(period[growth > 1].median())
+            yield Finding(
+                f"{name} oscillates",
+                f"{share:.0%} of its neurons swing ever higher without input, with a period of"
+                f" {steps * network.config.time_step_ms:.0f} ms; take --model.network.neuron SEAdLIF, whose"
+                " method is stable, or lower the upper end of --model.network.neuron.a",
             )
 
 
