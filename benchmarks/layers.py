@@ -1,7 +1,8 @@
 """Time and memory of one layer of neurons, forward and backward, beside the published loops.
 
 Each measurement runs in a process of its own; a peer takes turns. Give the folder of its checkout: github
-Maxtimer97/SSM-inspired-LIF for silif, IGITUGraz/SE-adlif for se_adlif.
+Maxtimer97/SSM-inspired-LIF for silif, IGITUGraz/SE-adlif for se_adlif. Its product of weights counts on both
+sides with `--with-product`, on neither without.
 
     python benchmarks/layers.py --layer silif --num-steps 250 --batch-size 128 --neurons 360 --json
     python benchmarks/layers.py --layer se_adlif --peer CHECKOUT --with-product
@@ -16,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +26,7 @@ from lit_delays.snn import neurons
 
 LAYERS = {
     "lif": neurons.LIF,
+    "soft_reset_lif": neurons.SoftResetLIF,
     "adlif": neurons.AdLIF,
     "cadlif": neurons.CAdLIF,
     "silif": neurons.SiLIF,
@@ -106,6 +109,10 @@ def peer(options: argparse.Namespace) -> Run:
         sizes = {"input_size": options.neurons, "n_neurons": options.neurons, "use_recurrent": False}
         ranges = {"tau_u_range": [5, 25], "tau_w_range": [60, 300], "q": 120}
         cell = SEAdLIF(Options(sizes | ranges))
+        if not options.with_product:
+            import models.alif
+
+            models.alif.F = SimpleNamespace(linear=lambda x, weight, bias: x)
         return lambda x: loop(cell, x)
     raise SystemExit(f"there is no peer for --layer {options.layer}; choose silif or se_adlif.")
 

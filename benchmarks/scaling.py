@@ -3,7 +3,8 @@
     python benchmarks/scaling.py            # a table; draws benchmarks/scaling.png
 
 Input and output have the same length here (`keep_length`), so that only one thing changes at a time. Every
-size is timed in turn with the base size, and its cost is the ratio to its neighbour.
+size is timed in turn with the base size, and its cost is the ratio to its neighbour. The last two panels are
+of steps of a millisecond: sequences and windows ten times as long.
 """
 
 import argparse
@@ -16,18 +17,25 @@ from matplotlib.figure import Figure
 from stacks import Step, make_batch, our_step, read_config
 
 BASE = {"lags": 25, "steps": 100, "width": 256, "batch": 256}
-SIZES = {
-    "lags": [1, 11, 25, 51, 75, 125],
-    "steps": [50, 100, 200],
-    "width": [128, 256, 512],
-    "batch": [64, 128, 256],
-}
+FINE = {"lags": 251, "steps": 1000, "width": 256, "batch": 8}
+PANELS = [
+    ("lags", BASE, [1, 11, 25, 51, 75, 125]),
+    ("steps", BASE, [50, 100, 200]),
+    ("width", BASE, [128, 256, 512]),
+    ("batch", BASE, [64, 128, 256]),
+    ("steps", FINE, [50, 250, 1000, 2000, 4000]),
+    ("lags", FINE, [1, 51, 251, 501, 1001]),
+]
 NAMES = {
     "lags": "delay window (time steps)",
     "steps": "length (time steps)",
     "width": "neurons a layer",
     "batch": "batch (samples)",
 }
+
+WORDS = {"lags": "lags", "steps": "steps", "width": "neurons", "batch": "samples"}
+
+Sizes = dict[str, int]
 
 
 def main() -> None:
@@ -37,19 +45,19 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--figure", type=Path, default=Path(__file__).with_name("scaling.png"))
     options = parser.parse_args()
-    costs = {axis: {size: cost(options, axis, size) for size in sizes} for axis, sizes in SIZES.items()}
+    costs = [[cost(options, axis, base, size) for size in sizes] for axis, base, sizes in PANELS]
     print_table(costs)
     draw(costs, options.figure)
     print(f"figure: {options.figure}")
 
 
-def cost(options: argparse.Namespace, axis: str, size: int) -> float:
+def cost(options: argparse.Namespace, axis: str, base: Sizes, size: int) -> float:
     """Median ratio of the step at this size to the step at the base size, timed in turn."""
-    if size == BASE[axis]:
+    if size == base[axis]:
         return 1.0
-    base, changed = (build(options, **sizes) for sizes in (BASE, {**BASE, axis: size}))
-    turns = [(seconds(changed), seconds(base)) for _ in range(options.repeats + 1)][1:]
-    return statistics.median(mine / neighbour for mine, neighbour in turns)
+    neighbour, changed = (build(options, **sizes) for sizes in (base, {**base, axis: size}))
+    turns = [(seconds(changed), seconds(neighbour)) for _ in range(options.repeats + 1)][1:]
+    return statistics.median(mine / theirs for mine, theirs in turns)
 
 
 def build(options: argparse.Namespace, lags: int, steps: int, width: int, batch: int) -> Step:
@@ -65,23 +73,26 @@ def seconds(step: Step) -> float:
     return time.perf_counter() - start
 
 
-def print_table(costs: dict[str, dict[int, float]]) -> None:
+def print_table(costs: list[list[float]]) -> None:
     print("| what grows | size | step / step at the base size |\n|---|---|---|")
-    for axis, sizes in costs.items():
-        for size, ratio in sizes.items():
-            print(f"| {NAMES[axis]} | {size} | {ratio:.2f} |")
+    for (axis, base, sizes), ratios in zip(PANELS, costs, strict=True):
+        fine = " of 1 ms" if base is FINE else ""
+        for size, ratio in zip(sizes, ratios, strict=True):
+            print(f"| {NAMES[axis]}{fine} | {size} | {ratio:.2f} |")
 
 
-def draw(costs: dict[str, dict[int, float]], path: Path) -> None:
-    figure = Figure(figsize=(13, 3.2), layout="constrained")
-    for panel, (axis, sizes) in zip(figure.subplots(1, len(costs)), costs.items(), strict=True):
-        panel.plot(list(sizes), list(sizes.values()), "o-", color="#0072B2", label="measured")
-        in_proportion = [size / BASE[axis] for size in sizes]
-        panel.plot(list(sizes), in_proportion, "--", color="#999999", label="in proportion")
+def draw(costs: list[list[float]], path: Path) -> None:
+    figure = Figure(figsize=(11, 6.4), layout="constrained")
+    panels = figure.subplots(2, 3).flat
+    for panel, (axis, base, sizes), ratios in zip(panels, PANELS, costs, strict=True):
+        panel.plot(sizes, ratios, "o-", color="#0072B2", label="measured")
+        in_proportion = [size / base[axis] for size in sizes]
+        panel.plot(sizes, in_proportion, "--", color="#999999", label="in proportion")
         panel.axhline(1, color="black", linewidth=0.5)
+        others = ", ".join(f"{base[other]} {word}" for other, word in WORDS.items() if other != axis)
+        panel.set_title(others, fontsize=8)
         panel.set(xlabel=NAMES[axis], ylabel="training step / base step", ylim=(0, None))
         panel.legend(frameon=False)
-    figure.suptitle(", ".join(f"{name} {BASE[axis]}" for axis, name in NAMES.items()) + ": 1", fontsize=9)
     figure.savefig(path, dpi=150)
 
 

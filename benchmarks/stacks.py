@@ -93,8 +93,7 @@ def reference_network(config: NetworkConfig) -> Any:
             surrogate_function=surrogate.ATan(alpha=membrane["surrogate"]().slope),
             detach_reset=True,
             decay_input=False,
-            step_mode="m",
-            backend="torch",
+            step_mode="m",  # and the default backend, which is torch
             store_v_seq=keeps_voltage,
         )
 

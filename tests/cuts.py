@@ -91,6 +91,12 @@ SETS: dict[str, dict[str, object]] = {  # options beside those
             "lightning.pytorch.callbacks.StochasticWeightAveraging", swa_lrs=0.01, swa_epoch_start=2
         )
     },
+    "adaptive neurons": {
+        "model.network.neuron": json.dumps({"class_path": "SEAdLIF"}),
+        "model.network.recurrent": json.dumps(
+            {"class_path": "RecurrentDelays", "init_args": {"delays": {"learned": ["axonal"]}}}
+        ),
+    },
     "callback": {"allow-import": "tests", "trainer.callbacks": _callbacks("tests.cuts.Swing")},
     "accumulate": {
         "trainer.callbacks": _callbacks(

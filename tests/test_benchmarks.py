@@ -1,6 +1,7 @@
 """The benchmarks run, in their smallest sizes, and say what they promise."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -31,8 +32,46 @@ def test_a_layer_of_neurons_is_timed_and_weighed():
     assert measured["peak_mb"] >= 0
 
 
+CARD = ["equality", "step", "epoch", "recurrent", "neurons", "precision", "forms", "profile", "graphs"]
+
+
+def test_all_parts_of_the_script_for_a_card_run_on_a_cpu():
+    told = run("gpu.py", *CARD, "--device", "cpu", "--small", "--repeats", "1")
+    rows = [json.loads(line) for line in told.splitlines()]
+    assert [row["part"] for row in rows if "part" in row] == CARD
+    errors = [row["largest_error"] for row in rows if "largest_error" in row]
+    assert len(errors) >= 8
+    assert max(errors) < 1e-5
+    assert all(row["step_s"] > 0 for row in rows if "step_s" in row)
+
+
+def test_a_part_that_fails_costs_no_other(tmp_path):
+    script = (ROOT / "benchmarks/gpu.sh").read_text()
+    assert [name for name in CARD if f"\n{name} " in script] == CARD
+    failing = tmp_path / "python"
+    failing.write_text('#!/bin/sh\ncase "$*" in *step*) exit 3 ;; *) echo "{\\"part\\": 1}" ;; esac\n')
+    failing.chmod(0o755)
+    settings = {"SMALL": "--small", "PYTHON": str(failing)}
+    command = [str(ROOT / "benchmarks/gpu.sh"), str(tmp_path / "out")]
+    subprocess.run(command, check=True, capture_output=True, env=os.environ | settings)
+    said = (tmp_path / "out/summary.txt").read_text().splitlines()
+    assert [line.split(":")[0] for line in said] == CARD
+    assert [" exit 3," in line for line in said] == [name == "step" for name in CARD]
+    assert len((tmp_path / "out/all.jsonl").read_text().splitlines()) == len(CARD) - 1
+
+
 def test_every_benchmark_says_what_it_measures():
     for path in sorted((ROOT / "benchmarks").glob("*.py")):
         if path.stem in ("stacks", "epoch"):
             continue
         assert path.read_text().splitlines()[0].strip('"') in " ".join(run(path.name, "--help").split())
+
+
+def test_a_study_is_told_and_drawn_from_the_runs_that_are_done(tmp_path):
+    row = {"group": "SiLIF", "name": "delays", "num_parameters": 208896, "synaptic_operations": 1000}
+    lines = [json.dumps(row | {"seed": seed, "accuracy": 0.7 + 0.1 * seed}) for seed in range(3)]
+    (tmp_path / "results.jsonl").write_text("\n".join([*lines, lines[0][:20]]))  # the last was cut off
+    told = run("variants.py", "neurons", "--folder", str(tmp_path), "--only-draw")
+    assert "| SiLIF | delays | 3 | 80.0% +- 24.8% | 208,896 | 1,000 |" in told
+    assert (tmp_path / "table.md").read_text().strip() in told
+    assert (tmp_path / "neurons.png").stat().st_size > 10_000

@@ -37,7 +37,7 @@ def test_a_config_says_what_it_is_for(path):
 
 def test_the_defaults_are_the_papers_network_for_shd():
     plain, shd = (read(["--config", str(ROOT / f"configs/{name}.yaml")]) for name in ("wandb", "shd"))
-    plain["model"]["network"]["padding"] = "paper"  # a sample's answer does not depend on others, there it does
+    plain["model"]["network"]["padding"] = "paper"  # where a sample's answer depends on its batch
     assert plain["model"] == shd["model"]
     assert plain["data"] == shd["data"]
     assert plain["trainer"]["max_epochs"] == shd["trainer"]["max_epochs"] == 150

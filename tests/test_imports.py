@@ -14,6 +14,7 @@ ROOMS = [
     {"components", "time_grid", "atomic_files", "progress", "stopping"},
     {"interface"},
     {"snn", "audio", "security"},
+    {"tasks"},
     {"data", "metrics"},
     {"training"},
     {"deploy"},

@@ -3,11 +3,13 @@
 import pytest
 import torch
 
+from lit_delays.cli.main import main
 from lit_delays.cli.options import read
 from lit_delays.snn.network import Network, NetworkConfig
 from lit_delays.snn.neurons import TwoStateNeuron
 
 from .conftest import ROOT
+from .test_cli import QUICK, TINY, mistake
 
 FOLDER = ROOT / "configs" / "neurons"
 OVERLAYS = ["lif", "cadlif", "se_adlif", "silif"]
@@ -52,3 +54,41 @@ def test_a_whole_config_is_the_published_network(name: str) -> None:
     assert all((layer.recurrent is not None) == recurrent for layer in network.layers)
     spikes = network.layers[0](4 * torch.rand(8, 2, 140))
     assert spikes.isfinite().all()
+
+
+WRONG = {
+    "`tau_mem_ms` must be at least one time step (10 ms), got [4.0, 100.0]; raise its lower end, or take"
+    " shorter steps.": ["CAdLIF"],
+    "`tau_adapt_ms` must be a range from its lower to its upper end, got [300.0, 200.0].": [
+        "SEAdLIF",
+        "--model.network.neuron.tau_adapt_ms=[300, 200]",
+    ],
+    "`a` must be a range from its lower to its upper end, got [1.0, 0.0].": [
+        "SEAdLIF",
+        "--model.network.neuron.a=[1, 0]",
+    ],
+    "`q` must be above 0, got -1.": ["EFAdLIF", "--model.network.neuron.q=-1"],
+    "`tau_mem_ms` must be at least one time step (10 ms), got 9.": [
+        "SoftResetLIF",
+        "--model.network.neuron.tau_mem_ms=9",
+    ],
+}
+
+
+@pytest.mark.parametrize(("sentence", "words"), WRONG.items())
+def test_a_neuron_that_cannot_be_is_one_line(sentence, words, tmp_path, capsys):
+    root = ["--trainer.default_root_dir", str(tmp_path / "runs")]
+    assert mistake(capsys, "fit", *QUICK, *root, "--model.network.neuron", *words) == sentence
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_export_that_cannot_say_the_neuron_is_one_line(tmp_path, capsys):
+    root = ["--trainer.default_root_dir", str(tmp_path / "runs"), "--name", "run"]
+    main(["fit", *QUICK, *TINY, *root, "--model.network.neuron", "SEAdLIF", "--trainer.max_epochs", "1"])
+    capsys.readouterr()
+    nir = ["--format", "nir"]
+    line = mistake(capsys, "export", str(tmp_path / "runs/run"), "-o", str(tmp_path / "net.nir"), *nir)
+    assert line == (
+        "--format nir has no node for the equation of `SEAdLIF`; choose --format safetensors or torch."
+    )
+    assert not (tmp_path / "net.nir").exists()

@@ -90,7 +90,7 @@ def membrane_velocity(
     padded = np.concatenate([np.zeros(2 * BEFORE, np.float32), samples.astype(np.float32)])
     num_frequencies = [_num_frequencies(place) for place in np.linspace(0, LENGTH, len(response))]
     for start in range(0, len(samples), 2 * SEGMENT):
-        spectrum = fft.rfft(padded[start : start + 2 * SIZE], 2 * SIZE)
+        spectrum = fft.rfft(padded[start : start + 2 * SIZE], 2 * SIZE) / 2  # for every second step
         num_steps = min(SEGMENT, -(-(len(samples) - start) // 2))
         velocity = np.empty((num_steps, len(response)), np.float32)
         for first in range(0, len(response), BLOCK):
@@ -101,10 +101,10 @@ def membrane_velocity(
 
 
 def _every_second(spectrum: NDArray[np.complex64]) -> NDArray[np.complex64]:
-    """Spectrum of every second step: the upper half of the frequencies is folded onto the lower one."""
-    folded = spectrum[:, : SIZE // 2 + 1] / 2
-    upper = spectrum[:, SIZE // 2 :].conj() / 2
+    """Twice that of every second step: the upper half of the frequencies is folded onto the lower one."""
+    folded, upper = spectrum[:, : SIZE // 2 + 1], spectrum[:, SIZE // 2 :]
     if upper.size:
+        upper = upper.conj()
         folded[:, folded.shape[1] - upper.shape[1] :] += upper[:, ::-1]
     return folded
 

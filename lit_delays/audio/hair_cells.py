@@ -49,15 +49,20 @@ class HairCells:
         free, cleft = self.free, self.cleft * scale
         returned = self.returning * REPROCESSING * dt
         released = np.empty_like(free)
+        # whole rows: a number alone is made an array of in every step
+        supply, back, left = (
+            np.full_like(free, rate)
+            for rate in (REPLENISHMENT * dt, 1 - REPROCESSING * dt, 1 - (LOSS + REUPTAKE) * dt)
+        )
         for leaves, stays, following in zip(opened, kept, velocity, strict=True):  # a step of Euler's each
             np.multiply(free, leaves, out=released)
-            free *= stays
-            free += returned
-            free += REPLENISHMENT * dt
-            returned *= 1 - REPROCESSING * dt
-            returned += cleft
-            np.multiply(cleft, 1 - (LOSS + REUPTAKE) * dt, out=following)
-            following += released
+            np.multiply(free, stays, out=free)
+            np.add(free, returned, out=free)
+            np.add(free, supply, out=free)
+            np.multiply(returned, back, out=returned)
+            np.add(returned, cleft, out=returned)
+            np.multiply(cleft, left, out=following)
+            np.add(following, released, out=following)
             cleft = following
         self.free, self.cleft, self.returning = free, cleft / scale, returned / (REPROCESSING * dt)
         velocity *= FIRING * dt / scale
@@ -84,10 +89,12 @@ class Fibres:
         # a window of REST - 1 steps is the end of one block and the start of the next
         for block in range(rest, len(words), rest):
             before = np.bitwise_or.accumulate(words[block - rest : block][::-1])[::-1]
-            since = np.zeros_like(before[0])
-            for step in range(block, min(block + rest, len(words))):
-                words[step] &= ~(before[step - block] | since)
-                since |= words[step]
+            since, blocked = np.zeros_like(before[0]), np.empty_like(before[0])
+            for fired, earlier in zip(words[block : block + rest], before, strict=False):
+                np.bitwise_or(earlier, since, out=blocked)
+                np.invert(blocked, out=blocked)
+                np.bitwise_and(fired, blocked, out=fired)
+                np.bitwise_or(since, fired, out=since)
         self.fired = words[num_steps:]
         number: NDArray[np.uint8] = np.bitwise_count(words[rest:])
         return number

@@ -29,6 +29,7 @@ from lit_delays.cli import config_imports as trust
 from lit_delays.cli.components import arrange
 from lit_delays.cli.option_checks import check_callbacks, check_numbers, refused_in_one_line
 from lit_delays.cli.parser import OneLineParser
+from lit_delays.cli.prediction_rows import header_of, rows_of
 from lit_delays.cli.run_checks import (
     check_clip,
     check_limits,
@@ -42,7 +43,6 @@ from lit_delays.data.module import SpikeData
 from lit_delays.errors import InputError
 from lit_delays.inspect.run_figures import diagnostics, draw_run
 from lit_delays.inspect.summary import count_parameters, describe
-from lit_delays.plain_text import cell
 from lit_delays.report.results import Result, model_name
 from lit_delays.stopping import at_any_end
 from lit_delays.training.callbacks.early_rates import EarlyRates
@@ -134,6 +134,7 @@ class DelayCLI(LightningCLI):
         parser.link_arguments("data.time_step_ms", "model.network.time_step_ms")
         for name in ("num_inputs", "num_classes"):
             parser.link_arguments(f"data.{name}", f"model.network.{name}", apply_on="instantiate")
+        parser.link_arguments("data.task_name", "model.task", apply_on="instantiate")
 
     @override
     def before_instantiate_classes(self) -> None:
@@ -161,7 +162,7 @@ class DelayCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         with refused_in_one_line():
             super().instantiate_classes()
-        check_callbacks(self.trainer.callbacks, self.model.network)  # type: ignore[attr-defined]
+        check_callbacks(self.trainer.callbacks, self.model.network, self.model.task.metric)  # type: ignore
         check_clip(self.datamodule.binning.clip_ms, self.model.network)
 
     @override
@@ -206,7 +207,9 @@ class DelayCLI(LightningCLI):
             callbacks += diagnostics()
             self.resume = ExactResume(last if self.saves else None, signals)
             if self.saves:
-                callbacks += [RunCheckpoint(best, monitor="val/acc", mode="max"), LastCheckpoint(last)]
+                task = self.model.task
+                chosen_by = RunCheckpoint(best, monitor=f"val/{task.metric}", mode=task.best)
+                callbacks += [chosen_by, LastCheckpoint(last)]
             callbacks += [FiniteNumbers(), Provenance(self.options), KeepTexts(), TellPreempted()]
             callbacks.append(self.resume)
         return callbacks
@@ -263,7 +266,7 @@ class DelayCLI(LightningCLI):
             self.trainer.test(self.model, self.datamodule, ckpt_path=path, verbose=False, weights_only=True)
         finally:
             self.trainer.loggers = loggers
-        return float(self.trainer.callback_metrics["test/acc"])
+        return float(self.trainer.callback_metrics[f"test/{self.model.task.metric}"])
 
     def after_test(self) -> None:
         """Say what the checkpoint came to, in one line."""
@@ -279,11 +282,10 @@ class DelayCLI(LightningCLI):
         names = self.datamodule.class_names
         text = io.StringIO(newline="")
         writer = csv.writer(text)
-        writer.writerow(["sample", "prediction", "label", *(cell(f"score of {name}") for name in names)])
+        writer.writerow(header_of(self.model.task, names))
         pairs = (pair for batch in answers or [] for pair in zip(*batch, strict=True))
-        for sample, (scores, label) in enumerate(pairs):
-            words = [cell(names[int(k)]) if k >= 0 else "" for k in (scores.argmax(), label)]
-            writer.writerow([sample, *words, *(f"{score:.6g}" for score in scores.tolist())])
+        for sample, pair in enumerate(pairs):
+            writer.writerows([sample, *row] for row in rows_of(self.model.task, names, *pair))
         write_atomic(path, text.getvalue())
         print(path)
 
@@ -297,7 +299,9 @@ class DelayCLI(LightningCLI):
     def _result(self, checkpoint: Path, **known: float) -> Result:
         saved = read_checkpoint(checkpoint)
         return Result(
-            accuracy=float(self.trainer.callback_metrics["test/acc"]),
+            accuracy=float(self.trainer.callback_metrics[f"test/{self.model.task.metric}"]),
+            task=type(self.model.task).__name__,
+            metric=self.model.task.metric,
             num_samples=int(self.trainer.callback_metrics[NUM_TESTED]),
             epoch=saved["epoch"] + 1,
             num_epochs=self.options["trainer"]["max_epochs"],  # the trainer's own number, callbacks change

@@ -17,6 +17,7 @@ from lit_delays.metrics import delay_histogram
 from lit_delays.plain_text import printable
 from lit_delays.security.yaml_guard import read_yaml_file
 from lit_delays.snn.network import Network
+from lit_delays.tasks import task_named
 from lit_delays.training.callbacks.delay_doctor import FILE_NAME as WARNINGS
 from lit_delays.training.callbacks.delay_doctor import diagnose, read_run
 from lit_delays.training.epoch_table import Rows
@@ -80,9 +81,10 @@ def _observe(
             f"{file or 'the data of the run'} must have the inputs and classes that the network was trained"
             f" for, {wanted[0]} and {wanted[1]}, got {data.num_inputs} and {data.num_classes}."
         )
-    observation = observe(network, batches_of(data.val_dataloader()))
+    task = task_named(data.task_name)(network.config.num_classes)
+    observation = observe(network, batches_of(data.val_dataloader()), task)
     source = str(file) if file else f"validation set of {type(data.dataset).__name__}"
-    return observation, f"{source}, {int(observation.confusion.sum()):,} samples"
+    return observation, f"{source}, {observation.num_samples:,} samples"
 
 
 def _data_options(network: Network, file: Path | None, run: dict[str, Any] | None) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def _reason(text: str) -> str:
     return PROBLEM.sub("", told[0] if told else text)
 
 
-def check_callbacks(callbacks: Iterable[pl.Callback], network: Network) -> None:
+def check_callbacks(callbacks: Iterable[pl.Callback], network: Network, metric: str = "acc") -> None:
     """Refuse what looks for a metric that nothing logs, or for a rate that nothing reads.
 
     Any metric may do where there are callbacks of one's own.
@@ -138,7 +138,7 @@ def check_callbacks(callbacks: Iterable[pl.Callback], network: Network) -> None:
         )
     if any(not type(one).__module__.startswith(("lightning.", "lit_delays.")) for one in callbacks):
         return
-    known = metric_names(network)
+    known = metric_names(network, metric)
     for callback in callbacks:
         monitor = getattr(callback, "monitor", None)
         if isinstance(monitor, str) and monitor not in known:
@@ -147,11 +147,11 @@ def check_callbacks(callbacks: Iterable[pl.Callback], network: Network) -> None:
             )
 
 
-def metric_names(network: Network) -> list[str]:
+def metric_names(network: Network, metric: str = "acc") -> list[str]:
     """Names of all metrics that a run of the network logs after an epoch."""
     layers = list(network.named_layers())  # the readout last
     learned = [name for name, synapses in network.named_synapses().items() if synapses.learns_delays]
-    names = [f"{stage}/{what}" for stage in ("val", "train") for what in ("acc", "loss")]
+    names = [f"{stage}/{what}" for stage in ("val", "train") for what in (metric, "loss")]
     names += ["lr/weights", "beta1", *(["lr/delays"] if learned else [])]
     names += ["sigma"] if any(not name.endswith(RECURRENT) for name in learned) else []
     names += [f"sigma/{name}" for name in learned]

@@ -26,6 +26,7 @@ from lit_delays.data.splits import HoldOut, ValidationName
 from lit_delays.data.storage.sources import Split
 from lit_delays.errors import InputError
 from lit_delays.interface import Interface
+from lit_delays.tasks import task_named
 from lit_delays.time_grid import TimeGrid
 
 Loader = DataLoader[Batch]
@@ -52,6 +53,8 @@ class SpikeData(pl.LightningDataModule):
         batch_size: Samples a batch and process, at least 1.
         num_workers: Processes that prepare batches; 0 for the main one, which is enough.
         augment: What is done to the batches of training; nothing by default.
+        task: What is asked of the network, a class of :mod:`lit_delays.tasks`; null for what the data set
+            asks.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class SpikeData(pl.LightningDataModule):
         batch_size: int = 256,
         num_workers: int = 0,
         augment: AugmentConfig = AugmentConfig(),  # noqa: B008  (frozen)
+        task: str | None = None,
     ) -> None:
         super().__init__()
         require("time_step_ms", time_step_ms, 0 < time_step_ms < np.inf, "above 0 ms")
@@ -82,6 +86,14 @@ class SpikeData(pl.LightningDataModule):
         self._chosen = Factory.of(dataset)
         self.dataset = self._chosen()
         self.dataset.check(grid)
+        self.task_name = task or self.dataset.task
+        self._task = task_named(self.task_name)
+        require(
+            "augment.cutmix_probability",
+            augment.cutmix_probability,
+            augment.cutmix_probability == 0 or (self._task.has_classes and not self._task.per_step),
+            f"0 for {self._task.__name__}, whose targets cannot be mixed",
+        )
         self.num_inputs, self.time_step_ms = self.dataset.num_inputs, time_step_ms
         augment.check(grid, self.num_inputs)
         self.predict_file = Path(predict_file).expanduser() if predict_file else None
@@ -102,7 +114,7 @@ class SpikeData(pl.LightningDataModule):
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes by label; their numbers where the training set names none."""
         names = self._open("train").names
-        if len(names) < 2:
+        if self._task.has_classes and len(names) < 2:
             raise InputError(
                 f"{self.dataset.name_of('train')}: `labels` must be of two or more classes, got {len(names)}"
                 f" ({listed(names)}); there is nothing to learn from one."

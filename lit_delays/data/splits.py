@@ -52,6 +52,16 @@ def speaker_split(speakers: Ints, fraction: float, seed: int) -> tuple[Ints, Int
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
+def in_time(num_points: int, start: float, end: float) -> slice:
+    """A part of a series, from one share of its points to another: later ones are never in an earlier part.
+
+    Example:
+        >>> in_time(10, 0.6, 0.8)
+        slice(6, 8, None)
+    """
+    return slice(round(start * num_points), round(end * num_points))
+
+
 @dataclass(frozen=True)
 class HoldOut:
     """What of the training set is kept for validation.

@@ -27,6 +27,7 @@ def draw_learning(rows: Rows, path: Path) -> Path | None:
     """What was logged, over the epochs; what the run does not have, has no panel. None without any."""
     panels: list[tuple[str, str, dict[str, str], Callable[[Axes], object]]] = [
         ("accuracy", "share right", {"train/acc": "training", "val/acc": "validation"}, _from_zero_to_one),
+        ("error", "NMSE", {"train/nmse": "training", "val/nmse": "validation"}, _from_zero),
         ("loss", "cross-entropy", {"train/loss": "training", "val/loss": "validation"}, _nothing),
         ("firing rate", "spikes per second and neuron", _by_layer(rows, "firing_rate/"), _from_zero),
         ("width of the soft delays", "sigma (time steps)", {"sigma": "sigma"}, _from_zero),

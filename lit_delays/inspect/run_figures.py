@@ -19,6 +19,7 @@ from lit_delays.inspect.figures import draw_delays, draw_learning
 from lit_delays.inspect.neuron_figures import draw_time_constants
 from lit_delays.inspect.observation import Observation, observe
 from lit_delays.inspect.sample_figures import draw_confusion, draw_sample
+from lit_delays.inspect.task_figures import draw_forecast, draw_labels
 from lit_delays.snn.network import Network
 from lit_delays.training.callbacks.delay_doctor import DelayDoctor, records_of
 from lit_delays.training.callbacks.delay_histograms import DelayHistograms, Histograms
@@ -60,7 +61,7 @@ def draw_run(trainer: pl.Trainer, module: pl.LightningModule) -> list[Path]:
     """Draw a run as it is now, on the rank that has its table; samples are the whole validation set."""
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
     network = network_of(module).to(trainer.strategy.root_device)
-    observation = observe(network, batches_of(data.val_dataloader()))
+    observation = observe(network, batches_of(data.val_dataloader()), module.task)  # type: ignore[arg-type]
     paths = draw_all(
         network, *records_of(trainer), observation, data.class_names, Path(trainer.default_root_dir)
     )
@@ -94,9 +95,18 @@ def draw_all(
     figures.append(draw_delays(network, histograms, folder / "delays.png"))
     figures.append(draw_time_constants(network, folder / "time_constants.png"))
     if observation is not None:
-        figures.append(draw_confusion(observation, names, folder / "confusion.png"))
-        figures.append(draw_sample(observation.sample, network.config, names, folder / "sample.png"))
+        figures += _of_task(network, observation, names, folder)
     return [path for path in figures if path is not None]
+
+
+def _of_task(network: Network, observation: Observation, names: Sequence[str], folder: Path) -> list[Path]:
+    """What the network gets right, and one sample, or a forecast, as the task has them."""
+    if observation.confusion is None:
+        return [draw_forecast(observation, names, folder / "forecast.png")]
+    figures = [draw_confusion(observation, names, folder / "confusion.png")]
+    if observation.sample.label is None:
+        return [*figures, draw_labels(observation, network.config, names, folder / "labels.png")]
+    return [*figures, draw_sample(observation.sample, network.config, names, folder / "sample.png")]
 
 
 def show(logger: Logger, figures: Sequence[Path], step: int) -> None:

@@ -21,6 +21,7 @@ READABLE = 15  # classes whose shares can be written into a matrix
 def draw_confusion(observation: Observation, names: Sequence[str], path: Path) -> Path:
     """How often each class is taken for each other, in percent of its samples."""
     counts = observation.confusion
+    assert counts is not None
     shares = 100 * counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
     size = min(11.0, 3.4 + 0.3 * len(names))
     figure = Figure(figsize=(size + 0.8, size), layout="constrained")
@@ -30,10 +31,11 @@ def draw_confusion(observation: Observation, names: Sequence[str], path: Path) -
     panel.set_xticks(range(len(names)), names, rotation=90 if _is_long(names) else 0, fontsize=font)
     panel.set_yticks(range(len(names)), names, fontsize=font)
     panel.set(xlabel="answer", ylabel="class")
-    panel.set_title(f"{observation.accuracy:.1%} of {int(counts.sum()):,} samples right")
+    what = "samples" if int(counts.sum()) == observation.num_samples else "steps"
+    panel.set_title(f"{observation.accuracy:.1%} of {int(counts.sum()):,} {what} right")
     if len(names) <= READABLE:
         _write_shares(panel, shares)
-    figure.colorbar(image, ax=panel, shrink=0.8, label="samples of the class (%)")
+    figure.colorbar(image, ax=panel, shrink=0.8, label=f"{what} of the class (%)")
     return save(figure, path)
 
 
@@ -59,6 +61,7 @@ def draw_sample(sample: Sample, config: NetworkConfig, names: Sequence[str], pat
     _activity(figure, axes[0], sample.counts, step, "input\nchannel")
     for axis, (name, output) in zip(axes[1:-2], sample.outputs.items(), strict=True):
         _activity(figure, axis, output, step, f"{name}\nneuron")
+    assert sample.label is not None
     running = RunningScores(config.decision)
     scores = torch.stack([running.add(readout) for readout in sample.readout])
     answer, decision = int(scores[-1].argmax()), config.decision.replace("_", " ")

@@ -29,7 +29,7 @@ def draw_models(models: Sequence[Model], path: Path) -> Path:
         _draw(panel, chosen, f"synapses: {kind}", COLOURS[index % 4], MARKERS[index % 4])
     panel.set_yticks(range(len(names)), names)
     panel.set_ylim(len(names) - 0.5, -0.5)  # the first on top
-    panel.set_xlabel("test accuracy (%)")
+    panel.set_xlabel("test accuracy (%)" if models[0].metric == "acc" else "test NMSE (%)")
     panel.set_title(title(models), fontsize="medium")
     panel.grid(axis="x", alpha=0.3)
     panel.spines[["top", "right"]].set_visible(False)

@@ -52,11 +52,26 @@ class Model:
         return statistics.fmean(self.accuracies)
 
     @property
+    def metric(self) -> str:
+        """Short name of what its accuracies are: ``acc``, or ``nmse``."""
+        return next(iter(self.results.values())).metric
+
+    @property
+    def shown(self) -> str:
+        """Its mean score, for tables."""
+        if self.metric == "acc":
+            return f"{self.accuracy:.1%}"
+        return f"{self.metric.upper()} {self.accuracy:.4f}"
+
+    @property
     def interval(self) -> tuple[float, float]:
         """95 % interval: Student's over seeds, and never narrower than Wilson's over the test samples.
 
-        Seeds share a test set: how well they agree says nothing about how well it stands for others.
+        Seeds share a test set: how well they agree says nothing about how well it stands for others. Of
+        errors: from the best to the worst seed.
         """
+        if self.metric != "acc":
+            return min(self.accuracies), max(self.accuracies)
         low, high = interval(self.accuracy, next(iter(self.results.values())).num_samples)
         if len(self.results) == 1:
             return low, high

@@ -17,7 +17,8 @@ class Result:
     """Accuracy of a run on its test set.
 
     Args:
-        accuracy: Share of samples classified right, in [0, 1].
+        accuracy: Share of samples (or of labelled steps) classified right, in [0, 1]; of forecasts the
+            normalised mean squared error, at least 0.
         num_samples: Samples in the test set.
         epoch: Epoch of the checkpoint, counted from 1.
         num_epochs: Epochs of the run.
@@ -27,6 +28,8 @@ class Result:
         last_accuracy: Accuracy at the last epoch, which nothing chose: unbiased, and comparable with the
             paper protocol's.
         model: Name of the model, where an overlay under ``configs/models`` gave one.
+        task: What was asked of the network.
+        metric: Short name of what ``accuracy`` is: ``acc``, or ``nmse``.
         padding: Whether steps behind the end of a sample were ``ignored``, or data, as in the ``paper``.
     """
 
@@ -39,14 +42,37 @@ class Result:
     minutes: float | None = None
     last_accuracy: float | None = None
     model: str | None = None
+    task: str = "ClassPerSequence"
+    metric: str = "acc"
     padding: str = "ignored"
 
     def __str__(self) -> str:
-        low, high = interval(self.accuracy, self.num_samples)
+        what = f"test accuracy {self.accuracy:.2%}" if self.metric == "acc" else f"test {self.shown}"
+        known = f"95 % interval {self.shown_interval}, " if self.has_interval else ""
         return (
-            f"test accuracy {self.accuracy:.2%} (95 % interval {low:.1%} to {high:.1%}, {self.num_samples}"
-            f" samples), epoch {self.epoch} of {self.num_epochs}, chosen by {self.selection}"
+            f"{what} ({known}{self.num_samples} samples), epoch {self.epoch} of {self.num_epochs}, chosen by"
+            f" {self.selection}"
         )
+
+    @property
+    def shown(self) -> str:
+        """Its score, for tables."""
+        if self.metric == "acc":
+            return f"{self.accuracy:.1%}"
+        return f"{self.metric.upper()} {self.accuracy:.4f}"
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether samples are right or wrong, each of them: steps of one sample hang together."""
+        return self.metric == "acc" and self.task != "ClassPerStep"
+
+    @property
+    def shown_interval(self) -> str:
+        """95 % confidence interval of its accuracy, for tables."""
+        if not self.has_interval:
+            return ""
+        low, high = interval(self.accuracy, self.num_samples)
+        return f"{low:.1%} to {high:.1%}"
 
     def save(self, run_dir: Path) -> None:
         """Write ``result.json``, the mark of a finished run, into its folder; whole, or not at all."""
@@ -70,7 +96,8 @@ class Result:
         """Refuse values that no run could have."""
         shares, counts = (self.accuracy, self.last_accuracy), (self.num_samples, self.epoch, self.num_epochs)
         texts, minutes = (self.selection, self.model or ""), self.minutes or 0
-        if not all(share is None or 0 <= share <= 1 for share in shares):
+        most = 1 if self.metric == "acc" else math.inf
+        if not all(share is None or 0 <= share <= most for share in shares):
             raise ValueError(f"accuracies must be in [0, 1], got {shares}")
         if not all(type(count) is int and count >= 1 for count in (*counts, self.num_parameters)):
             raise ValueError(f"numbers must be whole, at least 1, got {counts}, {self.num_parameters!r:.80}")

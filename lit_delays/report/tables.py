@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lit_delays.errors import InputError
 from lit_delays.report.models import Model, delays_of
-from lit_delays.report.results import Result, interval
+from lit_delays.report.results import Result
 from lit_delays.security.yaml_guard import read_yaml_file
 from lit_delays.sweeps import manifest
 from lit_delays.training.runs import RESULT
@@ -44,8 +44,8 @@ def row(folder: Path) -> list[str]:
     return [
         folder.name,
         delays_of(read_yaml_file(folder / "config.yaml")).removesuffix(" delays"),
-        f"{result.accuracy:.1%}",
-        _range(interval(result.accuracy, result.num_samples)),
+        result.shown,
+        result.shown_interval,
         f"{result.epoch} of {result.num_epochs}",
         result.selection,
         f"{result.num_parameters:,}",
@@ -59,9 +59,9 @@ def model_row(model: Model) -> list[str]:
     return [
         model.name,
         model.synapses,
-        f"{model.accuracy:.1%}",
-        _range(model.interval),
-        "" if last is None else f"{last:.1%}",
+        model.shown,
+        "" if model.metric != "acc" else _range(model.interval),
+        "" if last is None else f"{last:.1%}" if model.metric == "acc" else f"{last:.4f}",
         str(len(model.results)),
         f"{model.mean('num_parameters'):,.0f}",
         ", ".join(sorted({result.selection for result in model.results.values()})),

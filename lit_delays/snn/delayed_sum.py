@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lit_delays.snn.operation import Operation
+from lit_delays.snn.precision import products
 
 
 @Operation
@@ -23,8 +24,8 @@ def delayed_sum(x: Tensor, kernel: Tensor, num_steps: int) -> Tensor:
         num_steps: Output steps ``T'``, at most ``T + K - 1``; later ones sum delayed inputs alone.
 
     Returns:
-        Summed currents, shape ``(T', B, O)``. Under autocast the products are reduced, and the sums are
-        float32, for any window.
+        Summed currents, shape ``(T', B, O)``. Under autocast the products are as :mod:`.precision` says, and
+        the sums are float32, for any window.
 
     Example:
         >>> x = torch.tensor([1.0, 0.0, 0.0]).view(3, 1, 1)
@@ -32,12 +33,16 @@ def delayed_sum(x: Tensor, kernel: Tensor, num_steps: int) -> Tensor:
         >>> delayed_sum(x, kernel, num_steps=3).flatten()
         tensor([0.0000, 0.5000, 0.0000])
     """
-    is_reduced = torch.is_autocast_enabled(x.device.type)
+    device = x.device.type
+    with products(device):
+        y = _summed(x, kernel, num_steps)
+    return y.float() if torch.is_autocast_enabled(device) else y
+
+
+def _summed(x: Tensor, kernel: Tensor, num_steps: int) -> Tensor:
     if len(kernel) == 1 and num_steps == len(x):  # no delays: a linear layer
-        y = F.linear(x, kernel[0])
-        return y.float() if is_reduced else y
+        return F.linear(x, kernel[0])
     past, future = kernel.shape[0] - 1, num_steps - x.shape[0]
     x = F.pad(x.permute(1, 2, 0), (past, future))  # conv1d wants (B, I, T)
     taps = kernel.flip(0).permute(1, 2, 0)  # and cross-correlates: oldest lag first
-    y = F.conv1d(x, taps).permute(2, 0, 1)
-    return y.float() if is_reduced else y
+    return F.conv1d(x, taps).permute(2, 0, 1)

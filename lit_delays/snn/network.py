@@ -69,6 +69,8 @@ class NetworkConfig:
             the last one: the same membrane, which never fires.
         recurrent: Synapses from the neurons of every hidden layer to themselves, where what they put out
             arrives a time step later, or more: a class, and its options; null for none (the paper).
+        readout: The neurons of the readout: a class, and its options; null for those that belong to the last
+            hidden layer's (the paper).
         layers: For each hidden layer in turn, what is different there; null where nothing is.
         synapse_tau_ms: Time constant of a synaptic filter after each hidden layer, in ms, at least one time
             step; null for none (the paper). The reference uses two time steps.
@@ -97,6 +99,7 @@ class NetworkConfig:
     synapses: MakeSynapses = SynapticDelays
     neuron: MakeNeuron = LIF
     recurrent: MakeSynapses | None = None
+    readout: MakeNeuron | None = None
     layers: list[LayerConfig | None] | tuple[LayerConfig | None, ...] = ()
     synapse_tau_ms: float | None = None
     dropout: float = 0.4
@@ -107,7 +110,7 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         for name in ("hidden_sizes", "layers"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name in PARTS:
+        for name in (*PARTS, "readout"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, Factory.of(getattr(self, name)))
         grid, sizes = TimeGrid(self.time_step_ms), self.hidden_sizes
@@ -175,7 +178,12 @@ def _has_giants(value: Any) -> bool:
 
 
 def _rebuilt(values: Mapping[str, Any]) -> dict[str, Any]:
-    bases: dict[str, type] = {"neuron": Neuron, "synapses": Synapses, "recurrent": Synapses}
+    bases: dict[str, type] = {
+        "neuron": Neuron,
+        "synapses": Synapses,
+        "recurrent": Synapses,
+        "readout": Neuron,
+    }
     made: dict[str, Any] = {
         name: rebuild(base, values[name]) for name, base in bases.items() if values.get(name) is not None
     }
@@ -442,8 +450,15 @@ def make_layers(config: NetworkConfig) -> list[Layer]:
     """The layers that the configuration wants, the readout last."""
     sizes, step_ms = [config.num_inputs, *config.hidden_sizes], config.time_step_ms
     hidden = [make_layer(config, index, *pair) for index, pair in enumerate(pairwise(sizes))]
-    neuron = readout_of(hidden[-1].neuron, config.num_classes, config.decision == "spike_count")
-    return [*hidden, Layer(config.synapses(sizes[-1], config.num_classes, step_ms), nn.Identity(), neuron)]
+    synapses = config.synapses(sizes[-1], config.num_classes, step_ms)
+    return [*hidden, Layer(synapses, nn.Identity(), readout_neuron(config, hidden[-1].neuron))]
+
+
+def readout_neuron(config: NetworkConfig, last: Neuron) -> Neuron:
+    """The neurons of the readout: the configuration's, or those that belong to the last hidden layer's."""
+    if config.readout is not None:
+        return config.readout(config.num_classes, config.time_step_ms)
+    return readout_of(last, config.num_classes, config.decision == "spike_count")
 
 
 def make_layer(config: NetworkConfig, index: int, num_inputs: int, num_neurons: int) -> Layer:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lit_delays.snn.operation import Operation
+from lit_delays.snn.precision import products
 
 
 def separated_sum(
@@ -31,11 +32,12 @@ def separated_sum(
         >>> separated_sum(x, torch.tensor([[2.0]]), taps, None, num_steps=3).flatten()
         tensor([0., 1., 0.])
     """
-    is_reduced = torch.is_autocast_enabled(x.device.type)
+    device = x.device.type
     if source is not None:
         x = delayed_each(x, source, num_steps)
-    y = F.linear(x.flatten(0, 1), weight).view(*x.shape[:2], -1)  # a view, also of signals that lie together
-    y = y.float() if is_reduced else y
+    with products(device):  # of a view, also of signals that lie together
+        y = F.linear(x.flatten(0, 1), weight).view(*x.shape[:2], -1)
+    y = y.float() if torch.is_autocast_enabled(device) else y
     return y if target is None else delayed_each(y, target, num_steps)
 
 

@@ -11,7 +11,7 @@ import yaml
 from lit_delays.errors import InputError
 from lit_delays.security.yaml_guard import read_text, read_yaml
 
-METRICS = ("val/acc", "val/loss", "train/acc", "train/loss")
+METRICS = ("val/acc", "val/nmse", "val/loss", "train/acc", "train/nmse", "train/loss")
 KEYS = {
     *("command", "early_terminate", "method", "metric", "parameters", "program", "run_cap"),
     *("description", "entity", "name", "project"),  # W&B's alone

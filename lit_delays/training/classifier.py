@@ -1,4 +1,4 @@
-"""The LightningModule: a delay network that learns to classify spike trains.
+"""The LightningModule: a delay network that learns a task, such as to classify spike trains.
 
 Shape letters: T steps, B samples, C classes.
 """
@@ -10,14 +10,14 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torchmetrics import Accuracy, MeanMetric, Metric, SumMetric
+from torchmetrics import MeanMetric, Metric, SumMetric
 from typing_extensions import override
 
 from lit_delays.components import plain
 from lit_delays.metrics import Activity
 from lit_delays.snn.network import Network, NetworkConfig
 from lit_delays.snn.recorder import Recorder
+from lit_delays.tasks import task_named
 from lit_delays.training.optimizer import OptimizerConfig, make_optimizer, schedule_optimizer
 
 INTERFACE = "interface"  # in a checkpoint: what the inputs and the answers of its network mean
@@ -26,7 +26,7 @@ STAGES = ("train", "val", "test")
 
 
 class Batch(Protocol):
-    """What the network is fed: spikes, and the class of every sample, or the share of every class."""
+    """What the network is fed: spikes, and what is asked: for most tasks, the class of every sample."""
 
     labels: Tensor
     lengths: Tensor | None
@@ -44,9 +44,11 @@ class DelayClassifier(pl.LightningModule):
     Args:
         network: Size and parts of the network; also as the plain values that a checkpoint holds.
         optimizer: Learning rates of the weights and of the delays; also as plain values.
+        task: What is asked of the network, a class of :mod:`lit_delays.tasks`, or the path of one's own.
 
-    Logged per epoch: ``train/loss``, ``train/acc``, ``val/loss``, ``val/acc``, ``lr/weights``, ``lr/delays``,
-    ``beta1``, and ``firing_rate/hidden1``.. in spikes per second and neuron, measured in validation.
+    Logged per epoch: ``train/loss``, ``train/acc``, ``val/loss``, ``val/acc`` (or the task's other metric),
+    ``lr/weights``, ``lr/delays``, ``beta1``, and ``firing_rate/hidden1``.. in spikes per second and neuron,
+    measured in validation.
 
     Source:
         Hammouamri et al. (2023), Sec. 3 and 4. Accuracy is exact over all samples, where the reference
@@ -57,24 +59,26 @@ class DelayClassifier(pl.LightningModule):
         self,
         network: NetworkConfig = NetworkConfig(),  # noqa: B008  (frozen)
         optimizer: OptimizerConfig = OptimizerConfig(),  # noqa: B008
+        task: str = "ClassPerSequence",
     ) -> None:
         super().__init__()
         config = NetworkConfig.of(network) if isinstance(network, Mapping) else network
         self.optimizer_config = OptimizerConfig(**optimizer) if isinstance(optimizer, Mapping) else optimizer
         # plain values alone, so that a checkpoint holds no code, and loads with weights_only=True
-        self.save_hyperparameters({"network": config.plain, "optimizer": plain(self.optimizer_config)})
+        self.save_hyperparameters(
+            {"network": config.plain, "optimizer": plain(self.optimizer_config), "task": task}
+        )
+        self.task = task_named(task)(config.num_classes)
         self.network = Network(config)
         self.activity = Activity(self.network)
-        self.accuracy = nn.ModuleDict(
-            {f"{stage}_acc": Accuracy(task="multiclass", num_classes=config.num_classes) for stage in STAGES}
-        )
+        self.scores = nn.ModuleDict({f"{stage}_score": self.task.make_metric() for stage in STAGES})
         self.losses = nn.ModuleDict({f"{stage}_loss": MeanMetric(nan_strategy="disable") for stage in STAGES})
         self.num_tested = SumMetric()
 
     @override
     def forward(self, counts: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Scores of every class, shape ``(B, C)``, for counts ``(T, B, I)`` and lengths ``(B,)``."""
-        return self.network.scores(counts, lengths)
+        """The answers of the task, for counts ``(T, B, I)`` and lengths ``(B,)``."""
+        return self.task.answer(self.network, counts, lengths)
 
     @override
     def training_step(self, batch: Batch) -> Tensor:
@@ -97,29 +101,38 @@ class DelayClassifier(pl.LightningModule):
     @override
     def test_step(self, batch: Batch) -> None:
         self._step("test", batch)
-        self.num_tested.update(len(batch.labels))
+        self.num_tested.update(self._size(batch))
         self.log(NUM_TESTED, self.num_tested, on_step=False, on_epoch=True)
 
     @override
     def predict_step(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Scores of every class ``(B, C)``, and labels ``(B,)``."""
-        return self(batch.counts(), batch.lengths), batch.labels
+        """The answers of the task, and what was asked for, samples first."""
+        answer = self(batch.counts(), batch.lengths)
+        return (
+            (answer.transpose(0, 1), batch.labels.transpose(0, 1))
+            if self.task.per_step
+            else (answer, batch.labels)
+        )
+
+    def _size(self, batch: Batch) -> int:
+        return batch.labels.shape[1 if self.task.per_step else 0]
 
     def _step(self, stage: str, batch: Batch) -> Tensor:
-        labels = batch.labels
-        accuracy, mean_loss = self.accuracy[f"{stage}_acc"], self.losses[f"{stage}_loss"]
-        assert isinstance(accuracy, Metric)
+        score, mean_loss = self.scores[f"{stage}_score"], self.losses[f"{stage}_loss"]
+        assert isinstance(score, Metric)
         assert isinstance(mean_loss, Metric)
-        if len(labels):
-            scores = self(batch.counts(), batch.lengths)
-            loss = F.cross_entropy(scores, labels)
-            accuracy.update(scores, labels if labels.ndim == 1 else labels.argmax(dim=-1))
-            mean_loss.update(loss.detach(), weight=len(labels))
+        if size := self._size(batch):
+            counts, targets = batch.counts(), batch.labels
+            self.task.check(targets, len(counts))
+            answer = self(counts, batch.lengths)
+            loss = self.task.loss(answer, targets)
+            self.task.update(score, answer.detach(), targets)
+            mean_loss.update(loss.detach(), weight=size)
         else:  # one of several processes has none left: gradients of zero, and nothing to count
             loss = 0.0 * torch.stack([parameter.sum() for parameter in self.parameters()]).sum()
-        show = {"on_step": False, "on_epoch": True, "batch_size": len(labels), "prog_bar": True}
+        show = {"on_step": False, "on_epoch": True, "batch_size": size, "prog_bar": True}
         self.log(f"{stage}/loss", mean_loss, **show)  # type: ignore[arg-type]
-        self.log(f"{stage}/acc", accuracy, **show)  # type: ignore[arg-type]
+        self.log(f"{stage}/{self.task.metric}", score, **show)  # type: ignore[arg-type]
         return loss
 
     @override

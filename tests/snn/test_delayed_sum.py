@@ -8,10 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from lit_delays.snn import precision
 from lit_delays.snn.delayed_sum import delayed_sum
-from lit_delays.snn.fast.real_dft import circle, make_groups
+from lit_delays.snn.fast import circle as circles
+from lit_delays.snn.fast.circle import Circle, cheapest_circle, circle
+from lit_delays.snn.fast.real_dft import is_one_product, make_transform
 from lit_delays.snn.fast.spectral_sum import is_cheaper
 from lit_delays.snn.operation import use
+from lit_delays.snn.separated_sum import separated_sum
 from lit_delays.snn.synapses import SynapticDelays
 
 direct_sum = delayed_sum.plain
@@ -52,9 +56,9 @@ def test_its_gradients_are_those_of_finite_differences() -> None:
 
 
 def test_spectra_made_in_pieces_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lit_delays.snn.fast.spectral_sum.FREQUENCIES", 2)
-    monkeypatch.setattr("lit_delays.snn.fast.spectral_sum.SAMPLES", 3)
-    monkeypatch.setattr("lit_delays.snn.fast.spectral_sum.FOLDED", 2)
+    monkeypatch.setattr("lit_delays.snn.fast.spectral_sum.TAPS", 2)
+    monkeypatch.setattr("lit_delays.snn.fast.spectral_sum.SPECTRA", 100)
+    monkeypatch.setattr("lit_delays.snn.fast.real_dft.SIGNALS", 4)
     for direct, fast in both(draw(9, 5, 2), draw(4, 3, 2), 10):
         torch.testing.assert_close(fast, direct, rtol=1e-10, atol=1e-10)
 
@@ -130,8 +134,8 @@ def test_a_spike_comes_out_after_its_delay(path: str) -> None:
     torch.testing.assert_close(y, 0.5 * torch.eye(12)[5], rtol=0, atol=1e-6)
 
 
-def test_short_windows_are_summed_directly_and_long_ones_by_spectra() -> None:
-    shd = [(2, False), (5, True), (25, True), (125, True)]
+def test_a_step_alone_is_summed_directly_and_a_window_by_spectra() -> None:
+    shd = [(1, False), (2, True), (25, True), (125, True)]
     for num_lags, spectral in shd:
         assert is_cheaper((100, 256, 256), (num_lags, 256, 256), 100 + (num_lags - 1) // 2) == spectral
     assert not is_cheaper((100, 1, 256), (25, 256, 256), 112)  # one sample does not pay for a spectrum
@@ -144,25 +148,101 @@ def test_a_layer_without_delays_is_a_linear_layer() -> None:
     torch.testing.assert_close(layer(x), x @ layer.weight.sum(dim=-1).T)
 
 
-def test_the_circle_is_long_enough_and_even() -> None:
-    assert circle(100, 25) == 124
-    assert circle(100, 26) == 126
+@pytest.mark.parametrize("columns", [1, 3, 8])
+@pytest.mark.parametrize("block", [5, 9, 40])
+def test_every_circle_gives_the_same_numbers(
+    block: int, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One product or two a transform, one block or many: the choice is one of cost alone."""
+
+    def chosen(num_steps: int, num_lags: int, *sizes: int) -> Circle:
+        return circle(min(block, num_steps), columns, num_steps, num_lags, *sizes)
+
+    monkeypatch.setattr("lit_delays.snn.fast.spectral_sum.cheapest_circle", chosen)
+    for direct, fast in both(draw(40, 3, 2), draw(7, 4, 2), 43):
+        torch.testing.assert_close(fast, direct, rtol=1e-10, atol=1e-10)
+
+
+def test_the_circle_and_its_transforms_are_chosen_by_cost() -> None:
+    shd, fine = cheapest_circle(112, 25, 256, 256, 256), cheapest_circle(1000, 251, 32, 256, 256)
+    assert (shd.block, shd.steps) == (112, 136)  # products cost most: one block, hardly longer than its echo
+    assert is_one_product(shd.steps, shd.columns, 5)  # a kernel of few lags
+    assert not is_one_product(shd.steps, shd.columns, 112)
+    assert fine.block < 1000  # kernels' transforms cost most: a circle of little more than their lags
+    assert fine.cost == min(
+        circle(-(-1000 // number), columns, 1000, 251, 32, 256, 256).cost
+        for number in range(1, 5)
+        for columns in range(1, circles.MOST_COLUMNS)
+    )
+
+
+@pytest.mark.parametrize("steps", [1000, 4000, 16_000])
+def test_the_cost_grows_as_the_length(steps: int) -> None:
+    sizes = 251, 32, 256, 256
+    assert cheapest_circle(2 * steps, *sizes).cost < 2.1 * cheapest_circle(steps, *sizes).cost
+
+
+@pytest.mark.parametrize(("n", "columns"), [(12, 1), (12, 3), (126, 9), (600, 12)])
+def test_a_transform_is_the_fourier_transform_at_half_frequencies(n: int, columns: int) -> None:
+    parts = ((1.0, 0.0), (0.0, 1.0))
+    transform = make_transform(n, columns, n, parts, torch.float64, torch.device("cpu"))
+    x = draw(n, 2, 3, grad=False)
+    out = x.new_empty(*transform.second.shape[:2], 2, 3)
+    transform.forward(x, out)
+    angle = -torch.pi * torch.arange(n, dtype=torch.float64) / n
+    turned = x * torch.polar(torch.ones_like(angle), angle).view(-1, 1, 1)
+    expected = torch.fft.fft(turned, dim=0).view(columns, n // columns, 2, 3)[:, : n // columns // 2]
+    real, imaginary = out.view(-1, 2, columns, 2, 3).unbind(1)
+    torch.testing.assert_close(
+        torch.complex(real, imaginary), expected.transpose(0, 1), rtol=1e-10, atol=1e-10
+    )
 
 
 def test_constants_are_made_once() -> None:
-    size = (10, 3, 11, torch.float64, torch.device("cpu"))
-    assert make_groups(*size) is make_groups(*size)
+    size = (12, 3, 11, ((1.0, 0.0),), torch.float64, torch.device("cpu"))
+    assert make_transform(*size) is make_transform(*size)
+
+
+def relative(mine: Tensor, theirs: Tensor) -> float:
+    return float(((mine - theirs).norm() / theirs.norm()).detach())
 
 
 @pytest.mark.parametrize("inner", ["x", "kernel"])
-def test_under_autocast_only_the_products_are_reduced(inner: str) -> None:
+@pytest.mark.parametrize("form", ["plain", "spectral"])
+def test_under_autocast_only_the_products_are_reduced(
+    form: str, inner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "processor_multiplies", lambda dtype: True)
     x, kernel = draw(30, 8, 20).float(), draw(9, 10, 20).float()
     exact = direct_sum(x, kernel, 34)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        fast = spectral_sum(x, kernel, 34)
-    assert fast.dtype == torch.float32
-    error = (fast - exact).norm() / exact.norm()
-    assert 1e-5 < error < 1e-2
+    with torch.autocast("cpu", dtype=torch.bfloat16), use(delayed_sum=form):
+        reduced = delayed_sum(x, kernel, 34)
+    assert reduced.dtype == torch.float32
+    assert 1e-5 < relative(reduced, exact) < 1e-2
     wrt = x if inner == "x" else kernel
-    (mine,), (theirs,) = (torch.autograd.grad(y.square().sum(), wrt) for y in (fast, exact))
-    assert (mine - theirs).norm() / theirs.norm() < 2e-2
+    (mine,), (theirs,) = (torch.autograd.grad(y.square().sum(), wrt) for y in (reduced, exact))
+    assert relative(mine, theirs) < 2e-2
+
+
+@pytest.mark.parametrize("num_lags", [1, 9])
+@pytest.mark.parametrize("form", ["plain", "spectral"])
+def test_a_processor_without_reduced_products_makes_them_in_float32(
+    form: str, num_lags: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "processor_multiplies", lambda dtype: False)
+    x, kernel = draw(30, 8, 20).float(), draw(num_lags, 10, 20).float()
+    with torch.autocast("cpu", dtype=torch.bfloat16), use(delayed_sum=form):
+        y = delayed_sum(x, kernel, 30)
+    assert y.dtype == torch.float32
+    assert relative(y, direct_sum(x, kernel, 30)) < 2e-6
+
+
+def test_separated_sums_follow_the_same_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, weight, taps = torch.randn(30, 8, 20), torch.randn(10, 20), torch.randn(9, 20)
+    exact = separated_sum(x, weight, taps, None, 30)
+    errors = []
+    for has_them in (True, False):
+        monkeypatch.setattr(precision, "processor_multiplies", lambda dtype, has=has_them: has)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            errors.append(relative(separated_sum(x, weight, taps, None, 30), exact))
+    assert errors[1] < 2e-6 < 1e-5 < errors[0] < 1e-2

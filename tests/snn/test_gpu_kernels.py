@@ -20,9 +20,10 @@ IN_THE_INTERPRETER = """
 import torch
 from lit_delays.components import subclasses
 from lit_delays.snn.fast import lif_triton
+from lit_delays.snn.fast.lif_scan import LifKernels
 from lit_delays.snn.fast.neuron_steps import TwoStateSteps
 from lit_delays.snn.fast.two_state_scan import Kernels
-from lit_delays.snn.neurons import LIF, SEAdLIF, TwoStateNeuron
+from lit_delays.snn.neurons import LIF, PLIF, SEAdLIF, SoftResetLIF, TwoStateNeuron
 from lit_delays.snn.neurons.base import run_neuron
 from lit_delays.snn.surrogates import ATan, Surrogate
 
@@ -54,6 +55,12 @@ for surrogate in subclasses(Surrogate):
         mine = lif_triton.lif_backward(grad, v_mem, 0.75, 0.5, neuron.surrogate)
         torch.testing.assert_close(mine, torch.autograd.grad(plain, x, grad)[0], rtol=1e-5, atol=1e-5)
 two_states(SEAdLIF(101, 4.0), steps=2)
+for cls in (LIF, PLIF, SoftResetLIF):
+    for detach in (True, False):
+        neuron = cls(101, 1.0, tau_mem_ms=4.0, v_threshold=0.5, detach_reset=detach)
+        x = torch.randn(7, 3, 101, requires_grad=True)
+        kernels = LifKernels.apply(x, neuron.leak, neuron)
+        same(run_neuron.plain(neuron, x), kernels, (x, *neuron.parameters()))
 """
 
 
@@ -62,6 +69,40 @@ def test_the_kernels_are_the_plain_loops_in_tritons_interpreter() -> None:
     environment = os.environ | {"TRITON_INTERPRET": "1"}
     command = [sys.executable, "-c", IN_THE_INTERPRETER]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+FOR_A_GPU = """
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource, compile
+from lit_delays.snn.fast import lif_triton, two_state_triton
+
+NUMBERS = dict.fromkeys(["gain", "v_threshold", "keep"], "fp32")
+SIZES = dict.fromkeys(["num_steps", "last", "num_neurons", "size"], "i32")
+FLOAT = dict.fromkeys(["c", "sums"], "*fp32")
+
+def compiled(kernel, dtype, **constants):
+    known = NUMBERS | SIZES | FLOAT | dict.fromkeys(constants, "constexpr")
+    signature = {name: known.get(name, dtype) for name in kernel.arg_names}
+    source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
+    code = compile(source, target=GPUTarget("cuda", 90, 32), options={"enable_fp_fusion": False})
+    assert "fma.rn" not in code.asm["ptx"], kernel
+
+for kernel in (two_state_triton._forward, two_state_triton._backward):
+    compiled(kernel, "*fp32", STRICT=True, RESETS=True, BLOCK=256)
+    compiled(kernel, "*bf16", STRICT=False, RESETS=False, BLOCK=256)
+compiled(two_state_triton._backward, "*fp32", num_steps=1, STRICT=True, RESETS=True, BLOCK=256)
+for soft in (True, False):
+    compiled(lif_triton._forward, "*fp32", SOFT=soft, BLOCK=256)
+    compiled(lif_triton._backward, "*fp32", SOFT=soft, DETACH=soft, BLOCK=256)
+"""
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
+def test_the_kernels_compile_for_a_gpu_and_fuse_nothing(tmp_path) -> None:
+    environment = os.environ | {"TRITON_CACHE_DIR": str(tmp_path)}
+    environment.pop("TRITON_INTERPRET", None)
+    done = subprocess.run([sys.executable, "-c", FOR_A_GPU], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 

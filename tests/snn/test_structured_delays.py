@@ -1,4 +1,4 @@
-"""Delays that follow a rule: the cheap way is the dense one, windows follow delays, rounding keeps a gradient."""
+"""Delays that follow a rule: the cheap way is the dense one, windows follow, rounding keeps a gradient."""
 
 from functools import partial
 from typing import Any

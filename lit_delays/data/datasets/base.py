@@ -29,6 +29,7 @@ class Dataset(ABC):
         num_units: Channels of a recording; None where inputs are no spikes of channels.
         channels_per_bin: Neighbouring channels of a recording that are merged into one input.
         binning: How the times of its spikes are cut into steps.
+        task: What is asked of a network: a class of :mod:`lit_delays.tasks`, or the path of another one.
         names_speakers: Whether samples must name who spoke them. If they need not and do not, validation
             by speakers means a random share.
     """
@@ -38,6 +39,7 @@ class Dataset(ABC):
     num_units: int | None = None
     channels_per_bin: int = 1
     binning: BinningName = "uniform"
+    task: str = "ClassPerSequence"
     names_speakers: bool = False
 
     def prepare(self) -> None:  # noqa: B027  (most have nothing to prepare)

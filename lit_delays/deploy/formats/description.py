@@ -59,6 +59,8 @@ def _neuron(network: Network, index: int) -> dict[str, Any]:
     if index < len(network.layers):
         plain: dict[str, Any] = network.config.of_layer(index, "neuron").plain
         return plain
+    if network.config.readout is not None:
+        return {**network.config.readout.plain}  # type: ignore[attr-defined]
     return {"class_path": path_of(type(network.readout.neuron))}
 
 

@@ -30,9 +30,8 @@ from lit_delays.errors import InputError
 from lit_delays.interface import Interface
 from lit_delays.plain_text import markdown
 from lit_delays.security.stored_bytes import refuse_holes
-from lit_delays.snn.network import Layer, Network, NetworkConfig
+from lit_delays.snn.network import Layer, Network, NetworkConfig, readout_neuron
 from lit_delays.snn.neurons import LIF, Neuron, SynapticFilter
-from lit_delays.snn.neurons.readouts import readout_of
 from lit_delays.snn.recurrence import Recurrence
 from lit_delays.snn.synapses import WholeDelays
 from lit_delays.snn.synapses.base import MOST_LAGS
@@ -196,7 +195,7 @@ def _neurons(config: NetworkConfig, sizes: list[int]) -> list[Neuron]:
             config.of_layer(index, "neuron")(num_neurons, config.time_step_ms)
             for index, num_neurons in enumerate(sizes[:-1])
         ]
-        return [*hidden, readout_of(hidden[-1], sizes[-1], config.decision == "spike_count")]
+        return [*hidden, readout_neuron(config, hidden[-1])]
     except TypeError as error:
         raise _Damage(f"no neurons can be made of these arguments: {error}") from error
 

@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 
 from lit_delays.snn.fast.memory_pool import recycled_like
 from lit_delays.snn.fast.uncompiled import uncompiled
-from lit_delays.snn.neurons import LIF, PLIF, LeakyIntegrator, Neuron, SynapticFilter
+from lit_delays.snn.neurons import LIF, PLIF, LeakyIntegrator, Neuron, SoftResetLIF, SynapticFilter
 from lit_delays.snn.neurons.base import run_neuron
 from lit_delays.snn.surrogates import Surrogate, derivative
 
@@ -30,10 +30,18 @@ def is_plain_lif(neuron: Neuron) -> bool:
     return type(neuron) in (LIF, PLIF) and cast(LIF, neuron).detach_reset
 
 
-@run_neuron.register("lif", can=lambda neuron, current: is_plain_lif(neuron))
+def _can(neuron: Neuron, current: Tensor) -> bool:
+    """Kernels have every reset; other devices run :mod:`.neuron_steps` for those that are not plain."""
+    has_kernels = type(neuron) in (LIF, PLIF, SoftResetLIF) and fits_triton(current)
+    return is_plain_lif(neuron) or has_kernels
+
+
+@run_neuron.register("lif", can=_can)
 @uncompiled
 def lif_scan(neuron: LIF, current: Tensor) -> Tensor:
     """Spikes of leaky integrate-and-fire neurons."""
+    if not is_plain_lif(neuron):
+        return LifKernels.apply(current, neuron.leak, neuron)  # type: ignore[no-any-return, no-untyped-call]
     settings = neuron.leak, neuron.v_threshold, neuron.surrogate
     return _Lif.apply(current, *settings)  # type: ignore[no-any-return, no-untyped-call]
 
@@ -71,6 +79,29 @@ class _Lif(torch.autograd.Function):
         scan = _triton().lif_backward if fits_triton(v_mem) else lif_backward
         grad = scan(grad, v_mem, *ctx.constants)
         return grad, grad_leak(grad, v_mem, v_threshold) if ctx.needs_input_grad[1] else None, None, None
+
+
+class LifKernels(torch.autograd.Function):
+    """On a GPU, with a soft reset or a gradient through the reset."""
+
+    @staticmethod
+    def forward(ctx: Any, current: Tensor, leak: Tensor | float, neuron: LIF) -> Tensor:  # noqa: D102
+        ctx.neuron, ctx.keep = neuron, 1 - float(leak)
+        soft = isinstance(neuron, SoftResetLIF)
+        spikes, v_mem = _triton().lif_forward(current, ctx.keep, neuron.v_threshold, soft)
+        ctx.save_for_backward(spikes, v_mem)
+        return spikes  # type: ignore[no-any-return]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None]:  # noqa: D102
+        (spikes, v_mem), neuron = ctx.saved_tensors, ctx.neuron
+        kind = isinstance(neuron, SoftResetLIF), neuron.detach_reset
+        settings = ctx.keep, neuron.v_threshold, neuron.surrogate
+        grad = _triton().lif_backward(grad, v_mem, *settings, *kind)
+        if not ctx.needs_input_grad[1]:
+            return grad, None, None
+        return grad, -torch.sum(grad[1:] * neuron.reset(v_mem, spikes)[:-1]), None
 
 
 def fits_triton(x: Tensor) -> bool:

@@ -1,12 +1,21 @@
-r"""The real discrete Fourier transform as products with matrices of cosines and sines, a quarter as large.
+r"""A discrete Fourier transform of real signals, as products with small matrices of cosines and sines.
 
-Cosines and sines are symmetric (:func:`fold`). Even frequencies repeat after half a period of the transform,
-odd ones repeat with the other sign: the two groups need the sum and the difference of the two halves alone.
-Mirrored on its half, a cosine or sine is itself or its own negative: even cosines and odd sines need the sum
-of a half and its mirror image, even sines and odd cosines the difference. So every matrix spans a quarter.
+At the frequencies :math:`f + 1/2` no number is its own mirror image, so n / 2 complex ones hold all of a real
+signal of n steps. (Sums on this circle change their sign where they wrap around; here none does.) With
+:math:`n = P Q` steps :math:`t = Q p + q` and frequencies :math:`f = g + P h` it takes two products,
 
-What is folded may be a signal (T, B, N) or a kernel (K, O, I). Shape letters: T steps, B samples, N neurons,
-K lags, O outputs, I inputs, f frequencies of a group, q steps of a quarter.
+.. math:: X_{g + P h} = \sum_q e^{-2 \pi i (g + P h + 1/2)\, q / n}
+          \sum_p e^{-2 \pi i (g + 1/2)\, p / P}\; x_{Q p + q},
+
+about :math:`P + 6 Q` multiply-adds a step, where one product takes :math:`3 n / 2`: that is for signals of
+few steps, as short kernels are. Both leave time, or frequency, first and the signals as they lie, where
+`torch.fft` transposes all of them twice.
+
+A transform may put out any mixtures of real and imaginary parts; three are what :mod:`.spectral_sum` needs.
+Shape letters: T steps, B samples, N neurons, G groups (g), R rows of a group: Q frequencies, three mixtures.
+
+Source:
+    Cooley and Tukey (1965), Math. Comput. 19, 297.
 """
 
 from functools import lru_cache
@@ -15,99 +24,125 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lit_delays.snn.fast.scratch import scratch, scratch_like
+from lit_delays.snn.fast.scratch import scratch_like
+
+SIGNALS = 8192  # transformed at once: few enough for the processor's cache
 
 
-class Group(NamedTuple):
-    """Cosines and sines of the even or the odd frequencies, for inputs, kernel and outputs."""
+class Transform(NamedTuple):
+    """Matrices of a transform; signals may be shorter than its circle.
 
-    inputs: Tensor  # (2, f, q)
-    kernel: Tensor  # (2, f, q)
-    outputs: Tensor  # (2, q, f)
-    half: int  # h, steps of half a period
-    sign: int  # with which they repeat after it
-
-
-def circle(num_inputs: int, num_lags: int) -> int:
-    """Shortest even period of the transform, in steps, in which inputs and lags do not wrap around."""
-    return (num_inputs + num_lags) // 2 * 2
-
-
-@lru_cache(maxsize=64)
-def make_groups(
-    num_inputs: int, num_lags: int, num_steps: int, dtype: torch.dtype, device: torch.device
-) -> tuple[Group, Group]:
-    """Make the constants for T inputs, K lags and T' outputs; in float64, then rounded once."""
-    n = circle(num_inputs, num_lags)
-    half, quarter = n // 2, n // 4 + 1
-    frequency = torch.arange(2 * quarter).view(quarter, 2).T  # even ones, odd ones
-    share = torch.where(frequency % half == 0, 1.0, 2.0).double()[..., None] / n  # most have a conjugate twin
-
-    def table(steps: int) -> tuple[Tensor, Tensor]:
-        return _cosines_and_sines(n, frequency, min(steps, half, quarter))
-
-    (cos, sin), (cos_k, sin_k), (cos_y, sin_y) = table(num_inputs), table(num_lags), table(num_steps)
-    outputs = _by_symmetry(share * cos_y, share * sin_y).mT
-    made = _by_symmetry(cos, -sin), _by_symmetry(cos_k, -sin_k), outputs
-    inputs, kernel, outputs = (matrix.to(device, dtype).contiguous() for matrix in made)
-    even, odd = (Group(inputs[i], kernel[i], outputs[i], half, sign) for i, sign in enumerate((1, -1)))
-    return even, odd
-
-
-def _cosines_and_sines(n: int, frequency: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """Cosines and sines ``(2, f, steps)``; zeros for a frequency above the highest."""
-    phase = frequency[..., None] * torch.arange(steps) % n
-    angle, exists = 2 * torch.pi * phase.double() / n, (frequency <= n // 2)[..., None]
-    return angle.cos() * exists, angle.sin() * exists
-
-
-def _by_symmetry(cos: Tensor, sin: Tensor) -> Tensor:
-    """Of each group first those that are their own mirror image, then those that are its negative."""
-    return torch.stack([torch.stack([cos[0], sin[0]]), torch.stack([sin[1], cos[1]])])
-
-
-def fold(x: Tensor, group: Group, dtype: torch.dtype, name: str) -> Tensor:
-    """What each symmetry of a group needs, ``(2, q, B, N)``: sum or difference of halves, then of mirrors.
-
-    Where nothing is folded it is ``x`` itself, twice; else it lies in the scratch memory of that name.
+    Attributes:
+        first: From p to g, real and imaginary parts, shape ``(G, 2, P)``; None for one product.
+        second: From q to R, shape ``(G, R, 2 Q)``; of one product ``(G, R, T)``.
     """
-    steps = min(len(x), group.half)
-    quarter, past = min(steps, group.half // 2 + 1), len(x) - steps
-    if len(x) == quarter:
-        return x.to(dtype).expand(2, *x.shape)
-    x = x if x.dtype == dtype else scratch("numbers", x.shape, dtype, x.device).copy_(x)
-    halves = scratch_like("halves", x, steps, *x.shape[1:])
-    torch.add(x[:past], x[steps:], alpha=group.sign, out=halves[:past])
-    halves[past:] = x[past:steps]
-    parts = scratch_like(name, x, 2, quarter, *x.shape[1:])
-    first, last = _paired(steps, quarter, group.half)  # t with a mirror image half - t
-    parts[:, :first] = halves[:first]
-    parts[:, last:] = halves[last:quarter]
-    mirrored = _backwards(halves[quarter:], scratch_like("mirrored", halves, steps - quarter, *x.shape[1:]))
-    for part, sign in zip(parts, (1, -1), strict=True):
-        torch.add(halves[first:last], mirrored, alpha=sign, out=part[first:last])
-    return parts
+
+    first: Tensor | None
+    second: Tensor
+
+    def forward(self, x: Tensor, out: Tensor, groups: slice = slice(None)) -> None:
+        """Transform ``(T, B, N)`` to some groups, ``out`` of shape ``(G, R, B, N)``."""
+        for some in pieces(x.shape[1], SIGNALS // x.shape[2]):
+            self._forward_piece(x[:, some].flatten(1), out[:, :, some].flatten(2), groups)
+
+    def backward(
+        self, spectrum: Tensor, out: Tensor, groups: slice = slice(None), *, adds: bool = False
+    ) -> None:
+        """Write, or add, what some groups ``(G, R, B, N)`` give to ``out``, ``(T, B, N)``."""
+        for some in pieces(out.shape[1], SIGNALS // out.shape[2]):
+            self._backward_piece(spectrum[:, :, some].flatten(2), out[:, some].flatten(1), groups, adds)
+
+    def _forward_piece(self, x: Tensor, out: Tensor, groups: slice) -> None:
+        second = self.second[groups]
+        x = x if x.dtype == out.dtype else scratch_like("numbers", out, *x.shape).copy_(x)
+        if self.first is None:
+            torch.mm(second[..., : len(x)].flatten(0, 1), x, out=out.flatten(0, 1))
+            return
+        first, middle = self.first[groups].flatten(0, 1), self._middle(out)
+        stride = middle.shape[1]
+        for q in range(stride):
+            steps = x[q::stride]
+            torch.mm(first[:, : len(steps)], steps, out=middle[:, q])
+        torch.bmm(second, middle.view(len(second), -1, x.shape[1]), out=out)
+
+    def _backward_piece(self, spectrum: Tensor, out: Tensor, groups: slice, adds: bool) -> None:
+        second, beta = self.second[groups], float(adds)
+        if self.first is None:
+            out.addmm_(second[..., : len(out)].flatten(0, 1).T, spectrum.flatten(0, 1), beta=beta)
+            return
+        first, middle = self.first[groups].flatten(0, 1), self._middle(spectrum)
+        torch.bmm(second.mT, spectrum, out=middle.view(len(second), -1, out.shape[1]))
+        stride = middle.shape[1]
+        for q in range(stride):
+            steps = out[q::stride]
+            steps.addmm_(first[:, : len(steps)].T, middle[:, q], beta=beta)
+
+    def _middle(self, spectrum: Tensor) -> Tensor:
+        return scratch_like(
+            "middle", spectrum, 2 * len(spectrum), self.second.shape[2] // 2, spectrum.shape[2]
+        )
 
 
-def unfold(parts: Tensor, group: Group, out: Tensor, adds: bool = False) -> None:
-    """Write, or add, what a group gives to the steps of ``out``: :func:`fold` transposed. Parts are lost."""
-    steps = min(len(out), group.half)
-    quarter, past = parts.shape[1], len(out) - steps
-    given = scratch_like("halves", parts, steps, *out.shape[1:])
-    torch.add(parts[0], parts[1], out=given[:quarter])
-    first, last = _paired(steps, quarter, group.half)
-    _backwards(parts[0, first:last].sub_(parts[1, first:last]), given[quarter:])
-    if adds or group.sign < 0:
-        out[:steps] += given
-        out[steps:].add_(given[:past], alpha=group.sign)
-    else:
-        out[:steps], out[steps:] = given, given[:past]
+@lru_cache(maxsize=256)
+def make_transform(
+    n: int,
+    columns: int,
+    num_steps: int,
+    mixtures: tuple[tuple[float, float], ...],
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Transform:
+    """The matrices, in float64 and then rounded once.
+
+    Args:
+        n: Steps of the circle.
+        columns: ``Q``, so that ``n / Q`` is even.
+        num_steps: ``T`` of the longest signal.
+        mixtures: What to put out of every frequency: factors of its real and its imaginary part.
+        dtype: Type of the numbers.
+        device: Where they lie.
+    """
+    num_rows = n // columns
+    g, h = torch.arange(num_rows // 2), torch.arange(columns)
+    twice = 2 * (g[:, None] + num_rows * h) + 1  # of each frequency, (G, Q)
+    mix = torch.tensor(mixtures, dtype=torch.float64)
+
+    def as_given(matrix: Tensor) -> Tensor:
+        return matrix.to(device, dtype).contiguous()
+
+    if is_one_product(n, columns, num_steps):
+        real, imaginary = _waves(n, twice[..., None] * torch.arange(num_steps))
+        rows = torch.einsum("rc,cght->grht", mix, torch.stack([real, imaginary]))
+        return Transform(None, as_given(rows.flatten(1, 2)))
+    first = torch.stack(_waves(num_rows, (2 * g[:, None] + 1) * torch.arange(num_rows)), dim=1)
+    real, imaginary = _waves(n, twice[..., None] * torch.arange(columns))  # (G, Q, Q)
+    turned = torch.stack([torch.stack([real, -imaginary]), torch.stack([imaginary, real])])
+    second = torch.einsum("rc,czghq->grhzq", mix, turned)
+    return Transform(as_given(first), as_given(second.flatten(3, 4).flatten(1, 2)))
 
 
-def _backwards(x: Tensor, out: Tensor) -> Tensor:
-    """``x.flip(0)``, which always takes fresh memory."""
-    return torch.index_select(x, 0, torch.arange(len(x) - 1, -1, -1, device=x.device), out=out)
+def _waves(n: int, phase: Tensor) -> tuple[Tensor, Tensor]:
+    """Real and imaginary part of ``exp(-pi i phase / n)``."""
+    angle = torch.pi * (phase % (2 * n)).double() / n
+    return angle.cos(), -angle.sin()
 
 
-def _paired(steps: int, quarter: int, half: int) -> tuple[int, int]:
-    return (half - steps + 1, half - quarter + 1) if steps > quarter else (quarter, quarter)
+def is_one_product(n: int, columns: int, num_steps: int) -> bool:
+    """Whether one product takes less time than two, for a signal of so many steps."""
+    return 1.5 * n * num_steps < _two_products(n, columns, num_steps)
+
+
+def transform_cost(n: int, columns: int, num_steps: int) -> float:
+    """Multiply-adds of the transform of a signal of so many steps."""
+    return min(1.5 * n * num_steps, _two_products(n, columns, num_steps))
+
+
+def _two_products(n: int, columns: int, num_steps: int) -> float:
+    """Of matrices of at least four columns; smaller ones take as long."""
+    return n // columns * num_steps + 3.0 * n * max(columns, 4)
+
+
+def pieces(length: int, most: int) -> list[slice]:
+    """Equal shares of a length, of at most so many, and of one at least."""
+    size = -(-length // max(1, -(-length // max(1, most))))
+    return [slice(first, min(first + size, length)) for first in range(0, length, size)]

@@ -8,18 +8,17 @@ Written in real numbers it is a bilinear algorithm,
 with constant matrices and about 1.5 n products per synapse, where the direct sum needs T K. A complex product
 takes three real ones: with :math:`p_0 = -d\,(a + b),\; p_1 = (c + d)\,a,\; p_2 = (d - c)\,b` the product
 :math:`(a + ib)(c + id)` has the real part :math:`p_0 + p_1` and the imaginary part :math:`-(p_0 + p_2)`.
-So D has the rows :math:`a + b, a, b` of every frequency, the transpose of A the same three, and G the rows
-:math:`-d, c + d, d - c`.
+So D puts out :math:`a + b, a, b` of every frequency, G :math:`-d, c + d, d - c`, and A is the transpose of a
+transform: see :mod:`.real_dft`. All gradients are the same sum with transposed matrices.
 
-Cosines and sines are symmetric, so every matrix spans a quarter of a period: see :mod:`.real_dft`.
-All gradients are the same sum with transposed matrices.
+A long input goes through a shorter circle block by block, and the echoes of the blocks add up: so the cost
+grows as the length. Which circle is cheapest says :mod:`.circle`.
 
-Shape letters: T input steps, T' output steps, B samples, I inputs, O outputs, K lags, f frequencies of a
-group, q steps of a quarter.
+Shape letters: T input steps, T' output steps, B samples, I inputs, O outputs, K lags, G groups of
+frequencies, R rows of a group.
 """
 
 from collections.abc import Callable
-from itertools import product
 from typing import Any
 
 import torch
@@ -27,16 +26,21 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lit_delays.snn.delayed_sum import delayed_sum
+from lit_delays.snn.fast.circle import cheapest_circle
 from lit_delays.snn.fast.memory_pool import recycled, recycled_like
-from lit_delays.snn.fast.real_dft import Group, circle, fold, make_groups, unfold
+from lit_delays.snn.fast.real_dft import make_transform, pieces
 from lit_delays.snn.fast.scratch import scratch_like
 from lit_delays.snn.fast.uncompiled import uncompiled
+from lit_delays.snn.precision import product_dtype
 
-COST_PER_NUMBER = 64  # multiply-adds in the time it takes to transform or move one number; measured on a CPU
+INPUTS = ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0))  # a + b, a, b
+KERNEL = ((0.0, -1.0), (1.0, 1.0), (-1.0, 1.0))  # -d, c + d, d - c
+OUTPUTS = ((1.0, -1.0), (1.0, 0.0), (0.0, -1.0))  # whose transpose is A n / 2
+
+COST_PER_NUMBER = 96  # multiply-adds in the time it takes to move one number; measured on a CPU
 HEAD = 4  # first steps that are summed directly
-FREQUENCIES = 10  # of the kernel's spectrum in memory at once
-SAMPLES = 256  # in memory at once as spectra; for fewer the kernel's spectrum would be made too often
-FOLDED = 64  # samples folded at once: few enough for the processor's cache
+TAPS = 2**21  # numbers of the kernel's spectrum in memory at once
+SPECTRA = 2**25  # numbers of a spectrum of signals in memory at once
 
 
 def _can(x: Tensor, kernel: Tensor, num_steps: int) -> bool:
@@ -44,10 +48,7 @@ def _can(x: Tensor, kernel: Tensor, num_steps: int) -> bool:
 
 
 def is_cheaper(inputs: tuple[int, ...], kernel: tuple[int, ...], num_steps: int) -> bool:
-    """Whether it costs fewer multiply-adds than the plain convolution; that one is good at short windows.
-
-    The plain sum takes K products per output step and synapse, the spectral one 1.5 per step of its circle;
-    what goes in and comes out of the products is transformed or moved.
+    """Whether it costs less than the plain convolution, which is good at one lag, and at few samples.
 
     Args:
         inputs: Shape ``(T, B, I)`` of the input.
@@ -57,15 +58,13 @@ def is_cheaper(inputs: tuple[int, ...], kernel: tuple[int, ...], num_steps: int)
     Example:
         >>> is_cheaper((100, 256, 140), (25, 256, 140), num_steps=112)
         True
-        >>> is_cheaper((100, 256, 140), (2, 256, 140), num_steps=100)
+        >>> is_cheaper((100, 1, 140), (25, 256, 140), num_steps=112)
         False
     """
     (num_inputs, batch, fan_in), (num_lags, num_neurons, _) = inputs, kernel
-    synapses, signals = fan_in * num_neurons, batch * (fan_in + num_neurons)
-    direct = num_steps * (num_lags * synapses * batch + COST_PER_NUMBER * signals)
-    products = 1.5 * circle(num_inputs, min(num_lags, num_steps))
-    spectral = products * (synapses * batch + COST_PER_NUMBER * (signals + synapses))
-    return spectral < direct
+    numbers = batch * (fan_in + num_neurons)
+    direct = num_steps * (num_lags * fan_in * num_neurons * batch + COST_PER_NUMBER * numbers)
+    return cheapest_circle(num_inputs, min(num_lags, num_steps), batch, fan_in, num_neurons).cost < direct
 
 
 @delayed_sum.register("spectral", can=_can)
@@ -74,10 +73,11 @@ def spectral_sum(x: Tensor, kernel: Tensor, num_steps: int) -> Tensor:
     """Sum the delayed inputs of every neuron; as :func:`~lit_delays.snn.delayed_sum.delayed_sum`.
 
     Under autocast the transforms stay in float32 (half precision would lose small taps beside large ones);
-    only the products of spectra are reduced. Numbers of half precision are summed in float32 too.
+    only the products of spectra are reduced, where :mod:`~lit_delays.snn.precision` says so. Numbers of half
+    precision are summed in float32 too.
     """
     device = x.device.type
-    reduced = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+    reduced = product_dtype(device)
     with torch.autocast(device, enabled=False):
         given = torch.promote_types(x.dtype, kernel.dtype)
         dtype = torch.float32 if reduced or given.itemsize < 4 else given
@@ -86,50 +86,113 @@ def spectral_sum(x: Tensor, kernel: Tensor, num_steps: int) -> Tensor:
         return y if reduced else y.to(given)
 
 
+class _Transforms:
+    """The transforms of a sum, block by block, and how much of it is in memory at once.
+
+    Attributes:
+        inputs: Steps of the input that each block takes.
+        outputs: Steps of the output that each block reaches.
+        samples: Shares of the batch.
+        groups: Shares of the frequencies.
+    """
+
+    def __init__(self, x: Tensor, kernel: Tensor, num_steps: int, dtype: torch.dtype) -> None:
+        num_lags, synapses = len(kernel), kernel[0].numel()
+        block, n, columns, _ = cheapest_circle(len(x), num_lags, *x.shape[1:], kernel.shape[1])
+        starts = range(0, len(x), block)
+        self.dtype = dtype
+        self.inputs = [slice(at, min(at + block, len(x))) for at in starts]
+        self.outputs = [slice(at, min(at + block + num_lags - 1, num_steps)) for at in starts]
+        back = tuple((2 / n * real, 2 / n * imaginary) for real, imaginary in OUTPUTS)
+        kind = x.dtype, x.device
+        self.of_inputs = make_transform(n, columns, block, INPUTS, *kind)
+        self.of_outputs = make_transform(n, columns, min(block + num_lags - 1, num_steps), back, *kind)
+        self.of_kernel = make_transform(n, columns, num_lags, KERNEL, *kind)
+        self.size = self.num_groups, num_rows = self.of_inputs.second.shape[:2]
+        widest = max(kernel.shape[1:])
+        self.samples = pieces(x.shape[1], SPECTRA // (self.num_groups * num_rows * len(starts) * widest))
+        self.groups = pieces(self.num_groups, TAPS // (num_rows * synapses))
+
+    def spectra_of_inputs(self, x: Tensor, like: Tensor) -> Tensor:
+        """From ``(T, B, I)``, numbers or truths, to ``(G, R, blocks B, I)``."""
+        spectra = scratch_like("inputs", like, *self.size, len(self.inputs) * x.shape[1], x.shape[2])
+        for steps, here in zip(self.inputs, torch.split(spectra, x.shape[1], dim=2), strict=True):
+            self.of_inputs.forward(x[steps], out=here)
+        return spectra.to(self.dtype)
+
+    def spectra_of_outputs(self, grad: Tensor) -> Tensor:
+        """From ``(T', B, O)`` to ``(G, R, blocks B, O)``."""
+        spectra = scratch_like("outputs", grad, *self.size, len(self.inputs) * grad.shape[1], grad.shape[2])
+        for steps, here in zip(self.outputs, torch.split(spectra, grad.shape[1], dim=2), strict=True):
+            self.of_outputs.forward(grad[steps], out=here)
+        return spectra.to(self.dtype)
+
+    def outputs_of(self, spectra: Tensor, out: Tensor) -> None:
+        """From ``(G, R, blocks B, O)`` to ``(T', B, O)``: the echoes of all blocks."""
+        if adds := len(self.outputs) > 1:
+            out.zero_()
+        spectra = spectra.to(out.dtype)
+        for steps, here in zip(self.outputs, torch.split(spectra, out.shape[1], dim=2), strict=True):
+            self.of_outputs.backward(here, out[steps], adds=adds)
+
+    def inputs_of(self, spectra: Tensor, out: Tensor) -> None:
+        """The transpose of :meth:`spectra_of_inputs`."""
+        spectra = spectra.to(out.dtype)
+        for steps, here in zip(self.inputs, torch.split(spectra, out.shape[1], dim=2), strict=True):
+            self.of_inputs.backward(here, out[steps])
+
+    def taps(self, kernel: Tensor, groups: slice) -> Tensor:
+        """Spectrum ``(G R, O, I)`` of the kernel at some groups."""
+        taps = scratch_like("taps", kernel, groups.stop - groups.start, self.size[1], *kernel.shape[1:])
+        self.of_kernel.forward(kernel, taps, groups)
+        return taps.flatten(0, 1).to(self.dtype)
+
+    def add_taps(self, taps: Tensor, groups: slice, grad_kernel: Tensor) -> None:
+        """Add the gradient of some groups to that of the kernel: the transpose of :meth:`taps`."""
+        taps = taps.to(grad_kernel.dtype).view(-1, self.size[1], *taps.shape[1:])
+        self.of_kernel.backward(taps, grad_kernel, groups, adds=True)
+
+
 class _SpectralSum(torch.autograd.Function):
-    """Goes through batch, groups and frequencies in pieces; what lives no longer lies in scratch memory."""
+    """Goes through batch and frequencies in pieces; what lives no longer lies in scratch memory."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernel: Tensor, num_steps: int, dtype: torch.dtype) -> Tensor:
         x, used = x.contiguous(), kernel[:num_steps]  # longer lags come too late
-        groups = make_groups(len(x), len(used), num_steps, x.dtype, x.device)
+        transforms = _Transforms(x, used, num_steps, dtype)
         y = recycled((num_steps, x.shape[1], kernel.shape[1]), x.dtype, x.device)
-        for some, group in product(_pieces(x.shape[1], SAMPLES), groups):
-            lags = fold(used, group, x.dtype, "lags")
-            spectrum = _to_spectrum(group.inputs, group, x[:, some], "inputs", dtype)
-            products = scratch_like("outputs", spectrum, *spectrum.shape[:3], kernel.shape[1])
-            for rows in _pieces(len(spectrum), FREQUENCIES):
-                taps = _taps(group, rows, lags, dtype)
-                torch.bmm(spectrum[rows].flatten(0, 1), taps.mT, out=products[rows].flatten(0, 1))
-            _from_spectrum(group.outputs, group, products, out=y[:, some])
+        for some in transforms.samples:
+            spectra = transforms.spectra_of_inputs(x[:, some], kernel)
+            products = scratch_like("outputs", spectra, *spectra.shape[:3], kernel.shape[1])
+            for groups in transforms.groups:
+                taps = transforms.taps(used, groups)
+                torch.bmm(spectra[groups].flatten(0, 1), taps.mT, out=products[groups].flatten(0, 1))
+            transforms.outputs_of(products, out=y[:, some])
         if any(ctx.needs_input_grad):
             ctx.save_for_backward(*_compact(x), kernel)
-            ctx.groups, ctx.dtype = groups, dtype
+            ctx.transforms = transforms
         return _exact_head(y, x, used)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
         x, size, kernel = ctx.saved_tensors
-        grad, dtype = grad.contiguous(), ctx.dtype
+        grad, transforms, used = grad.contiguous(), ctx.transforms, kernel[: len(grad)]
         grad_x = recycled(tuple(x.shape), kernel.dtype, kernel.device) if ctx.needs_input_grad[0] else None
-        grad_kernel, used = recycled_like(kernel), kernel[: len(grad)]
-        grad_kernel[len(grad) :] = 0
-        for some, group in product(_pieces(x.shape[1], SAMPLES), ctx.groups):
-            lags = fold(used, group, kernel.dtype, "lags")
-            grad_lags = scratch_like("grad_lags", lags, *lags.shape).zero_()
-            # made again, not kept: that of both groups is half as large again as x
-            spectrum = _to_spectrum(group.inputs, group, x[:, some], "inputs", dtype)
-            above = _to_spectrum(group.outputs.mT, group, grad[:, some], "outputs", dtype)
-            for rows in _pieces(len(spectrum), FREQUENCIES):
-                inputs, outputs = spectrum[rows].flatten(0, 1), above[rows].flatten(0, 1)
+        grad_kernel = recycled_like(kernel).zero_()
+        for some in transforms.samples:
+            # made again, not kept: it is half as large again as x
+            spectra = transforms.spectra_of_inputs(x[:, some], kernel)
+            above = transforms.spectra_of_outputs(grad[:, some])
+            for groups in transforms.groups:
+                inputs, outputs = spectra[groups].flatten(0, 1), above[groups].flatten(0, 1)
                 taps = scratch_like("taps", above, len(outputs), *kernel.shape[1:])
-                _add_taps(group, rows, torch.bmm(outputs.mT, inputs, out=taps), grad_lags)
-                if grad_x is not None:  # overwrites the rows that are done
-                    torch.bmm(outputs, _taps(group, rows, lags, dtype), out=inputs)
-            unfold(grad_lags, group, grad_kernel[: len(grad)], some.start > 0)
+                torch.bmm(outputs.mT, inputs, out=taps)
+                transforms.add_taps(taps, groups, grad_kernel[: len(used)])
+                if grad_x is not None:  # overwrites the groups that are done
+                    torch.bmm(outputs, transforms.taps(used, groups), out=inputs)
             if grad_x is not None:
-                _from_spectrum(group.inputs.mT, group, spectrum, out=grad_x[:, some])
+                transforms.inputs_of(spectra, out=grad_x[:, some])
         return grad_x, grad_kernel.mul_(size), None, None
 
 
@@ -141,64 +204,6 @@ def _compact(x: Tensor) -> tuple[Tensor, Tensor]:
         if all(torch.equal(torch.ne(x[t], 0, out=spikes[t]), x[t] == size) for t in range(len(x))):
             return spikes, size
     return x, torch.ones_like(size)
-
-
-def _pieces(batch: int, most: int) -> list[slice]:
-    """Equal shares of the batch, of at most so many samples."""
-    size = -(-batch // max(1, -(-batch // most)))
-    return [slice(first, first + size) for first in range(0, batch, size)]
-
-
-def _taps(group: Group, rows: slice, lags: Tensor, dtype: torch.dtype) -> Tensor:
-    """Spectrum ``(3 f, O, I)`` of a folded kernel at some frequencies."""
-    matrix, shape = group.kernel[:, rows], lags.shape[2:]
-    sums = scratch_like("sums", lags, *matrix.shape[:2], *shape)
-    for i in (0, 1):
-        torch.mm(matrix[i], lags[i].flatten(1), out=sums[i].flatten(1))
-    taps = scratch_like("kernel", lags, matrix.shape[1], 3, *shape)
-    c, d = sums.unbind()[:: group.sign]  # which of them is symmetric, and comes first, is the group's
-    plus, minus = (1, 2)[:: group.sign]
-    torch.neg(d, out=taps[:, 0])
-    torch.add(c, d, out=taps[:, plus])
-    torch.sub(d, c, out=taps[:, minus])
-    return taps.flatten(0, 1).to(dtype)
-
-
-def _add_taps(group: Group, rows: slice, taps: Tensor, grad_lags: Tensor) -> None:
-    """Add the gradient of some frequencies to that of the folded kernel: the transpose of :func:`_taps`."""
-    taps = taps.to(grad_lags.dtype).view(-1, 3, *taps.shape[1:])
-    plus, minus = (1, 2)[:: group.sign]
-    taps[:, 0] -= taps[:, 1]
-    taps[:, 0] -= taps[:, 2]  # the negative of d's
-    taps[:, plus] -= taps[:, minus]  # c's
-    for i, (row, sign) in enumerate(((plus, 1), (0, -1))[:: group.sign]):
-        grad_lags[i].flatten(1).addmm_(group.kernel[i, rows].T, taps[:, row].flatten(1), alpha=sign)
-
-
-def _to_spectrum(matrix: Tensor, group: Group, x: Tensor, name: str, dtype: torch.dtype) -> Tensor:
-    """Transform ``(T, B, N)`` to the rows of a group, ``(f, 3, B, N)``."""
-    spectrum = scratch_like(name, matrix, matrix.shape[1], 3, *x.shape[1:])
-    for some in _pieces(x.shape[1], FOLDED):
-        rows = spectrum[:, :, some]
-        for i, part in enumerate(fold(x[:, some], group, matrix.dtype, "parts")):
-            torch.mm(matrix[i], part.flatten(1), out=rows[:, i + 1].flatten(1))
-        torch.add(rows[:, 1], rows[:, 2], out=rows[:, 0])
-    return spectrum.to(dtype)
-
-
-def _from_spectrum(matrix: Tensor, group: Group, spectrum: Tensor, out: Tensor) -> None:
-    """Transform ``(f, 3, B, N)`` to a group's part of ``out``, ``(T, B, N)``; the spectrum is lost.
-
-    The even group comes first: it writes, and the odd one adds.
-    """
-    spectrum = spectrum.to(matrix.dtype)
-    for some in _pieces(out.shape[1], FOLDED):
-        rows = spectrum[:, :, some]
-        rows[:, 1:] += rows[:, :1]
-        parts = scratch_like("parts", spectrum, 2, matrix.shape[1], *out[0, some].shape)
-        for i, part in enumerate(parts):
-            torch.mm(matrix[i], rows[:, i + 1].flatten(1), out=part.flatten(1))
-        unfold(parts, group, out[:, some])
 
 
 def _exact_head(y: Tensor, x: Tensor, kernel: Tensor) -> Tensor:

@@ -50,8 +50,8 @@ def backward(
 
 def _settings(neuron: TwoStateNeuron, current: Tensor) -> tuple[Any, ...]:
     num_steps, num_neurons, size = len(current), current.shape[2], current[0].numel()
-    kind = neuron.strict, neuron.resets
-    return neuron.gain, neuron.v_threshold, num_steps, num_neurons, size, *kind, BLOCK
+    sizes = num_steps, (num_steps - 1) * size, num_neurons, size
+    return neuron.gain, neuron.v_threshold, *sizes, neuron.strict, neuron.resets, BLOCK
 
 
 @triton.jit  # type: ignore[misc,untyped-decorator,unused-ignore]
@@ -67,7 +67,7 @@ def _coefficient(c, index, num_neurons, neuron, inside):  # type: ignore[no-unty
 
 @triton.jit  # type: ignore[misc,untyped-decorator,unused-ignore]
 def _forward(  # type: ignore[no-untyped-def]  # noqa: ANN202
-    current, spikes, potential, slow, c, gain, v_threshold, num_steps, num_neurons, size,  # noqa: ANN001
+    current, spikes, potential, slow, c, gain, v_threshold, num_steps, last, num_neurons, size,  # noqa: ANN001
     STRICT: tl.constexpr, RESETS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
@@ -89,7 +89,7 @@ def _forward(  # type: ignore[no-untyped-def]  # noqa: ANN202
         u = u.to(current.dtype.element_ty).to(tl.float32)  # as it is kept: the way back sees these spikes
         fired = _fires(u, gain, v_threshold, STRICT)
         z = fired.to(tl.float32)
-        rest = tl.where(fired & RESETS, 0.0, u)
+        rest = tl.where(fired, 0.0, u) if RESETS else u
         tl.store(potential + at, u.to(current.dtype.element_ty), mask=inside)
         tl.store(slow + at, w.to(current.dtype.element_ty), mask=inside)
         tl.store(spikes + at, z.to(current.dtype.element_ty), mask=inside)
@@ -98,11 +98,11 @@ def _forward(  # type: ignore[no-untyped-def]  # noqa: ANN202
 
 @triton.jit  # type: ignore[misc,untyped-decorator,unused-ignore]
 def _backward(  # type: ignore[no-untyped-def]  # noqa: ANN202
-    grad, current, potential, slow, slope, result, sums, c, gain, v_threshold, num_steps, num_neurons,  # noqa: ANN001
-    size, STRICT: tl.constexpr, RESETS: tl.constexpr, BLOCK: tl.constexpr,  # noqa: ANN001
+    grad, current, potential, slow, slope, result, sums, c, gain, v_threshold, num_steps, last,  # noqa: ANN001
+    num_neurons, size, STRICT: tl.constexpr, RESETS: tl.constexpr, BLOCK: tl.constexpr,  # noqa: ANN001
 ):  # fmt: skip
     first = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    inside, neuron = first < size, first % num_neurons
+    inside, neuron, at = first < size, first % num_neurons, first + last
     uu = _coefficient(c, 0, num_neurons, neuron, inside)
     uw = _coefficient(c, 1, num_neurons, neuron, inside)
     uz = _coefficient(c, 2, num_neurons, neuron, inside)
@@ -114,12 +114,12 @@ def _backward(  # type: ignore[no-untyped-def]  # noqa: ANN202
     later_w = tl.zeros((BLOCK,), tl.float32)
     for_uu, for_uw, for_uz, for_ui = later_u, later_u, later_u, later_u
     for_wu, for_ww, for_wz = later_u, later_u, later_u
-    at = first + (num_steps - 1).to(tl.int64) * size
     for _ in range(num_steps):
         u = tl.load(potential + at, mask=inside, other=0.0).to(tl.float32)
         w = tl.load(slow + at, mask=inside, other=0.0).to(tl.float32)
         fired = _fires(u, gain, v_threshold, STRICT)
-        z, rest = fired.to(tl.float32), tl.where(fired & RESETS, 0.0, u)
+        z = fired.to(tl.float32)
+        rest = tl.where(fired, 0.0, u) if RESETS else u
         for_uu += later_u * rest
         for_uw += later_u * w
         for_uz += later_u * z
@@ -130,7 +130,7 @@ def _backward(  # type: ignore[no-untyped-def]  # noqa: ANN202
         to_rest = later_u * uu + later_w * wu
         later_w = later_u * uw + later_w * ww
         steep = tl.load(slope + at, mask=inside, other=0.0).to(tl.float32)
-        later_u = steep * to_spike + tl.where(fired & RESETS, 0.0, to_rest)
+        later_u = steep * to_spike + (tl.where(fired, 0.0, to_rest) if RESETS else to_rest)
         for_ui += later_u * tl.load(current + at, mask=inside, other=0.0).to(tl.float32)
         tl.store(result + at, (later_u * ui).to(result.dtype.element_ty), mask=inside)
         at -= size

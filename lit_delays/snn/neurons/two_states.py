@@ -127,6 +127,7 @@ def check_range(
         raise InputError(f"`{name}` must be a range from its lower to its upper end, got {list(values)}.")
     if time_step_ms is not None and low < time_step_ms:
         raise InputError(
-            f"`{name}` must be at least one time step ({time_step_ms:g} ms), got {list(values)}."
+            f"`{name}` must be at least one time step ({time_step_ms:g} ms), got {list(values)}; raise its"
+            " lower end, or take shorter steps."
         )
     return low, high

@@ -14,7 +14,7 @@ class EpochLines(ProgressBar):
     It must come after the callbacks whose numbers it shows.
     """
 
-    SHOWN = ("train/loss", "train/acc", "val/loss", "val/acc", "sigma")
+    SHOWN = ("train/loss", "train/acc", "train/nmse", "val/loss", "val/acc", "val/nmse", "sigma")
 
     def __init__(self) -> None:
         super().__init__()
