@@ -1,11 +1,14 @@
-"""Time and memory of one layer of neurons, forward and backward, beside the published loops.
+"""Time and memory of one layer, forward and backward, beside the published loops.
 
 Each measurement runs in a process of its own; a peer takes turns. Give the folder of its checkout: github
-Maxtimer97/SSM-inspired-LIF for silif, IGITUGraz/SE-adlif for se_adlif. Its product of weights counts on both
-sides with `--with-product`, on neither without.
+Maxtimer97/SSM-inspired-LIF for silif, IGITUGraz/SE-adlif for se_adlif, and alexmaxad/DelRec, beside
+SpikingJelly, for recurrent_axonal and recurrent_synaptic, whose delays are 0 to 24 steps and sigma 10. Of
+se_adlif the product of weights counts on both sides with `--with-product`, on neither without.
 
     python benchmarks/layers.py --layer silif --num-steps 250 --batch-size 128 --neurons 360 --json
     python benchmarks/layers.py --layer se_adlif --peer CHECKOUT --with-product
+    python benchmarks/layers.py --layer recurrent_axonal --neurons 256 --peer CHECKOUT
+    python benchmarks/layers.py --layer axonal --neurons 256    # and dendritic, synaptic: between two layers
 """
 
 import argparse
@@ -16,13 +19,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lit_delays.snn import neurons
+from lit_delays.snn.delays import SummedDelays, Uniform
+from lit_delays.snn.recurrence import Recurrence
+from lit_delays.snn.synapses import RecurrentDelays, StructuredDelays, Synapses, SynapticDelays
 
 LAYERS = {
     "lif": neurons.LIF,
@@ -35,6 +43,9 @@ LAYERS = {
     "se_adlif": neurons.SEAdLIF,
 }
 STEP_MS = 4.0
+RECURRENT = {"recurrent_axonal": ("axonal",), "recurrent_synaptic": ("synaptic",)}
+BETWEEN = {"axonal": ("axonal",), "dendritic": ("dendritic",), "synaptic": None}
+LONGEST, SIGMA = 24, 10.0  # steps
 
 Run = Callable[[Tensor], Tensor]
 
@@ -59,7 +70,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--layer", choices=LAYERS, default="silif")
+    parser.add_argument("--layer", choices=[*LAYERS, *RECURRENT, *BETWEEN], default="silif")
     parser.add_argument("--num-steps", type=int, default=250)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--neurons", type=int, default=360)
@@ -90,14 +101,57 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
 
 
 def ours(options: argparse.Namespace) -> Run:
+    if options.layer not in LAYERS:
+        return delayed(options.layer, options.neurons)
     neuron = LAYERS[options.layer](options.neurons, STEP_MS)
     if not options.with_product:
         return neuron
     return nn.Sequential(nn.Linear(options.neurons, options.neurons), neuron)
 
 
+def delayed(layer: str, size: int) -> Run:
+    """Recurrent delays with their neurons, or delays between two layers alone."""
+    start = partial(Uniform, high_ms=LONGEST * STEP_MS)
+    if layer in RECURRENT:
+        rule = partial(SummedDelays, learned=RECURRENT[layer], start=start)
+        recurrence = Recurrence(RecurrentDelays(size, size, STEP_MS, delays=rule))
+        recurrence.synapses.sigma.fill_(SIGMA)
+        return partial(recurrence, neurons.LIF(size, STEP_MS, tau_mem_ms=2 * STEP_MS))
+    options: dict[str, Any] = {"max_delay_ms": LONGEST * STEP_MS, "keep_length": True}
+    if BETWEEN[layer] is None:
+        synapses: Synapses = SynapticDelays(size, size, STEP_MS, **options)
+    else:
+        rule = partial(SummedDelays, learned=BETWEEN[layer], start=start)
+        synapses = StructuredDelays(size, size, STEP_MS, delays=rule, **options)
+    synapses.sigma.fill_(SIGMA)
+    return synapses
+
+
+def delrec(options: argparse.Namespace) -> Run:
+    """The published layer with the same delays; its reset and its surrogate are those of its code for SHD."""
+    from spikingjelly.activation_based import functional, neuron, surrogate
+    from src.recurrent_neurons import axonal_recdel, synaptic_recdel
+
+    config = SimpleNamespace(
+        step_mode="m", store_v_seq=False, tau=2.0, decay_input=False, v_reset=0.0, v_threshold=1.0,
+        surrogate_function=surrogate.ATan(5.0), detach_reset=True, backend="torch", sigma_init=SIGMA,
+        recurrent_dropout_rate=0.0, use_sig_p=False, rec_delay_init_gain=1.0, init_rec_delay="uniform",
+        init_recdel_offset=0, max_rec_delay=LONGEST,
+    )  # fmt: skip
+    kind = axonal_recdel if options.layer == "recurrent_axonal" else synaptic_recdel
+    layer = kind(config, options.neurons, lambda backend, **others: neuron.LIFNode(**others))
+
+    def run(x: Tensor) -> Tensor:
+        functional.reset_net(layer)
+        return layer(x)
+
+    return run
+
+
 def peer(options: argparse.Namespace) -> Run:
     sys.path.insert(0, str(options.peer))
+    if options.layer in RECURRENT:
+        return delrec(options)
     if options.layer == "silif":
         from models.snns import SiLIFLayer
 
@@ -114,7 +168,7 @@ def peer(options: argparse.Namespace) -> Run:
 
             models.alif.F = SimpleNamespace(linear=lambda x, weight, bias: x)
         return lambda x: loop(cell, x)
-    raise SystemExit(f"there is no peer for --layer {options.layer}; choose silif or se_adlif.")
+    raise SystemExit(f"there is no peer for --layer {options.layer}; choose silif, se_adlif or recurrent_...")
 
 
 class Options(dict):

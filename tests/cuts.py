@@ -97,6 +97,20 @@ SETS: dict[str, dict[str, object]] = {  # options beside those
             {"class_path": "RecurrentDelays", "init_args": {"delays": {"learned": ["axonal"]}}}
         ),
     },
+    "delays of every kind": {
+        "model.network.synapses.max_delay_ms": "null",
+        "model.network.synapses.rounding": "stochastic",
+        "model.network.recurrent": json.dumps(
+            {
+                "class_path": "RecurrentDelays",
+                "init_args": {"delays": {"offset_ms": 30, "rounding": "snap"}, "learn_spread": True},
+            }
+        ),
+        "model.network.recurrent_dropout": 0.2,
+        "model.optimizer.delay_decay": 0.1,
+        "sigma.schedule": "adaptive",
+        "sigma.start": 5,
+    },
     "callback": {"allow-import": "tests", "trainer.callbacks": _callbacks("tests.cuts.Swing")},
     "accumulate": {
         "trainer.callbacks": _callbacks(

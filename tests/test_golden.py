@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lit_delays.deploy.deploy import deploy
+from lit_delays.snn.fast.circle import Circle, circle
 from lit_delays.snn.network import Network, NetworkConfig
 from lit_delays.snn.neurons import LIF, PLIF, Heaviside, Neuron
 from lit_delays.snn.operation import use
@@ -73,6 +74,23 @@ def test_the_reference_training_is_followed(path: Path) -> None:
     network.eval()
     close(network(counts(golden, 0)), golden["eval.output"], rtol=1e-6)
     close(deploy(network)(counts(golden, 0)), golden["eval.output"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("columns", [1, 4])
+@pytest.mark.parametrize("path", FILES[:2], ids=lambda path: path.stem)
+def test_the_reference_training_is_followed_by_every_transform(
+    path: Path, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In blocks, with transforms of one product or of two, whatever the cost."""
+
+    def in_blocks(num_steps: int, *sizes: int) -> Circle:
+        return circle(max(1, num_steps // 3), columns, num_steps, *sizes)
+
+    monkeypatch.setattr("lit_delays.snn.fast.spectral_sum.cheapest_circle", in_blocks)
+    golden = np.load(path)
+    meta = json.loads(str(golden["meta"]))
+    with use(delayed_sum="spectral"):
+        follow(build(meta, golden), meta, golden)
 
 
 def follow(network: Network, meta: dict[str, Any], golden: NpzFile) -> None:

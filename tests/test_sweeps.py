@@ -26,10 +26,12 @@ COUNTS = {
     "kernels": 3 * 5,
     "max_delay": 7 * 2 * 3,
     "neurons": 4 * 2 * 3,
+    "precision": 2 * 3,
     "recurrent": 7 * 2 * 3,
     "rounding": 4 * 3,
     "seeds": 10,
     "sigma_schedule": 5 * 3 * 3,
+    "tasks": 4 * 2 * 3,
     "tau_mem": 5 * 2 * 3,
     "window": 4 * 2 * 3,
 }

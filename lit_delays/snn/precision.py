@@ -30,6 +30,7 @@ def products(device: str) -> AbstractContextManager[object]:
 
 def processor_multiplies(dtype: torch.dtype) -> bool:
     """Whether this processor has products of a reduced type: AVX-512 BF16 or AMX for bfloat16."""
-    found: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # the oldest torch that runs this cannot say
+    # the oldest torch that runs this cannot say
+    found: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     names = {torch.bfloat16: ("avx512_bf16", "amx_bf16"), torch.float16: ("amx_fp16",)}
     return any(found.get(name, False) for name in names.get(dtype, ()))

@@ -90,6 +90,6 @@ def test_what_makes_no_sense_is_refused(options: dict[str, float], message: str)
 def test_a_free_window_needs_a_start(module: Module) -> None:
     config = NetworkConfig(synapses=partial(SynapticDelays, max_delay_ms=None))
     free = Module(Network(config))
-    with pytest.raises(InputError, match="`sigma.start` must be given where `max_delay_ms` is null"):
+    with pytest.raises(InputError, match=r"`sigma\.start` must be given where `max_delay_ms` is null"):
         SigmaAnnealing().setup(SimpleNamespace(), free, "fit")
     SigmaAnnealing(start=8.0).setup(SimpleNamespace(), free, "fit")

@@ -20,7 +20,15 @@ from torch.autograd.function import once_differentiable
 
 from lit_delays.snn.fast.memory_pool import recycled_like
 from lit_delays.snn.fast.uncompiled import uncompiled
-from lit_delays.snn.neurons import LIF, PLIF, LeakyIntegrator, Neuron, SoftResetLIF, SynapticFilter
+from lit_delays.snn.neurons import (
+    LIF,
+    PLIF,
+    AveragingIntegrator,
+    LeakyIntegrator,
+    Neuron,
+    SoftResetLIF,
+    SynapticFilter,
+)
 from lit_delays.snn.neurons.base import run_neuron
 from lit_delays.snn.surrogates import Surrogate, derivative
 
@@ -51,6 +59,14 @@ def lif_scan(neuron: LIF, current: Tensor) -> Tensor:
 def leaky_integral_scan(neuron: LeakyIntegrator, current: Tensor) -> Tensor:
     """Voltage of leaky neurons that never fire."""
     return _LeakyIntegral.apply(current, neuron.leak)  # type: ignore[no-any-return, no-untyped-call]
+
+
+@run_neuron.register("averaging", can=lambda neuron, current: type(neuron) is AveragingIntegrator)
+@uncompiled
+def averaging_scan(neuron: AveragingIntegrator, current: Tensor) -> Tensor:
+    """Voltage of neurons that average."""
+    leak = neuron.leak
+    return _LeakyIntegral.apply(current * leak, leak)  # type: ignore[no-any-return, no-untyped-call]
 
 
 @run_neuron.register("synaptic_filter", can=lambda neuron, current: type(neuron) is SynapticFilter)

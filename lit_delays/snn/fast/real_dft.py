@@ -42,14 +42,14 @@ class Transform(NamedTuple):
 
     def forward(self, x: Tensor, out: Tensor, groups: slice = slice(None)) -> None:
         """Transform ``(T, B, N)`` to some groups, ``out`` of shape ``(G, R, B, N)``."""
-        for some in pieces(x.shape[1], SIGNALS // x.shape[2]):
+        for some in _shares(x):
             self._forward_piece(x[:, some].flatten(1), out[:, :, some].flatten(2), groups)
 
     def backward(
         self, spectrum: Tensor, out: Tensor, groups: slice = slice(None), *, adds: bool = False
     ) -> None:
         """Write, or add, what some groups ``(G, R, B, N)`` give to ``out``, ``(T, B, N)``."""
-        for some in pieces(out.shape[1], SIGNALS // out.shape[2]):
+        for some in _shares(out):
             self._backward_piece(spectrum[:, :, some].flatten(2), out[:, some].flatten(1), groups, adds)
 
     def _forward_piece(self, x: Tensor, out: Tensor, groups: slice) -> None:
@@ -140,6 +140,11 @@ def transform_cost(n: int, columns: int, num_steps: int) -> float:
 def _two_products(n: int, columns: int, num_steps: int) -> float:
     """Of matrices of at least four columns; smaller ones take as long."""
     return n // columns * num_steps + 3.0 * n * max(columns, 4)
+
+
+def _shares(x: Tensor) -> list[slice]:
+    """Of the batch of ``(T, B, N)``: on a GPU, which wants few and large operations, all at once."""
+    return pieces(x.shape[1], SIGNALS // x.shape[2] if x.device.type == "cpu" else x.shape[1])
 
 
 def pieces(length: int, most: int) -> list[slice]:

@@ -39,10 +39,11 @@ OUTPUTS = ((1.0, -1.0), (1.0, 0.0), (0.0, -1.0))  # whose transpose is A n / 2
 
 COST_PER_NUMBER = 96  # multiply-adds in the time it takes to move one number; measured on a CPU
 HEAD = 4  # first steps that are summed directly
-TAPS = 2**21  # numbers of the kernel's spectrum in memory at once
+TAPS = 2**23  # numbers of the kernel's spectrum in memory at once; a long kernel is read for each such piece
 SPECTRA = 2**25  # numbers of a spectrum of signals in memory at once
 
 
+@uncompiled
 def _can(x: Tensor, kernel: Tensor, num_steps: int) -> bool:
     return is_cheaper(tuple(x.shape), tuple(kernel.shape), num_steps)
 
@@ -111,7 +112,8 @@ class _Transforms:
         self.size = self.num_groups, num_rows = self.of_inputs.second.shape[:2]
         widest = max(kernel.shape[1:])
         self.samples = pieces(x.shape[1], SPECTRA // (self.num_groups * num_rows * len(starts) * widest))
-        self.groups = pieces(self.num_groups, TAPS // (num_rows * synapses))
+        at_once = max(TAPS, kernel.numel() // 4)
+        self.groups = pieces(self.num_groups, at_once // (num_rows * synapses))
 
     def spectra_of_inputs(self, x: Tensor, like: Tensor) -> Tensor:
         """From ``(T, B, I)``, numbers or truths, to ``(G, R, blocks B, I)``."""

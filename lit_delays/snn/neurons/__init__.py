@@ -1,6 +1,7 @@
 """Neurons, one class a file; :class:`~.base.Neuron` says what one is."""
 
 from lit_delays.snn.neurons.adlif import AdLIF, CAdLIF
+from lit_delays.snn.neurons.averaging_integrator import AveragingIntegrator
 from lit_delays.snn.neurons.base import Neuron, State
 from lit_delays.snn.neurons.heaviside import Heaviside
 from lit_delays.snn.neurons.leaky_integrator import LeakyIntegrator
@@ -15,6 +16,7 @@ from lit_delays.snn.neurons.synaptic_filter import SynapticFilter
 from lit_delays.snn.neurons.two_states import TwoStateNeuron
 
 __all__ = [
-    "LIF", "PLIF", "AdLIF", "CAdLIF", "CSiLIF", "EFAdLIF", "Heaviside", "LeakyIntegrator", "Neuron",
+    "LIF", "PLIF", "AdLIF", "AveragingIntegrator", "CAdLIF", "CSiLIF", "EFAdLIF", "Heaviside",
+    "LeakyIntegrator", "Neuron",
     "RawCurrent", "ReLU", "SEAdLIF", "SiLIF", "SoftResetLIF", "State", "SynapticFilter", "TwoStateNeuron",
 ]  # fmt: skip

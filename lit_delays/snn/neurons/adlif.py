@@ -37,7 +37,6 @@ class AdLIF(TwoStateNeuron):
         tensor(0., grad_fn=<SumBackward0>)
     """
 
-
     def __init__(
         self,
         num_neurons: int,
