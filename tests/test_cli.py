@@ -149,7 +149,8 @@ def test_the_saved_config_has_every_option_and_runs_again(trained, capsys):
     config = yaml.safe_load((trained / "config.yaml").read_text())
     assert config["name"] == "run"
     assert config["model"]["network"]["hidden_sizes"] == [8]
-    assert config["sigma"] == {"schedule": "exponential", "start": None, "final": 0.5, "duration": 0.25}
+    way = {"schedule": "exponential", "start": None, "final": 0.5, "duration": 0.25}
+    assert config["sigma"] == {**way, "recurrent_start": 10.0, "recurrent_decay": 0.95}
     capsys.readouterr()
     main(["test", "--config", str(trained / "config.yaml")])
     result = json.loads((trained / "result.json").read_text())

@@ -116,6 +116,7 @@ def test_words_mean_the_same_in_any_order():
             "tau_mem_ms": 15.0,
             "v_threshold": 2.0,
             "surrogate": {"class_path": "lit_delays.snn.surrogates.FastSigmoid", "init_args": {"slope": 3.0}},
+            "detach_reset": True,
         },
     )
     assert all(one == read_ones[0] for one in read_ones)
@@ -200,7 +201,8 @@ MISTAKES = {
     ),
     "an unknown option": (
         [f"{NEURON}.tau=3"],
-        "`--model.network.neuron.tau` is no option of LIF; it takes tau_mem_ms, v_threshold, surrogate.",
+        "`--model.network.neuron.tau` is no option of LIF; it takes tau_mem_ms, v_threshold, surrogate,"
+        " detach_reset.",
     ),
     "an option of another class": (
         [f"{NEURON}.tau_mem_ms=20", f"{NEURON}=Heaviside"],

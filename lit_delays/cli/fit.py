@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import lightning.pytorch as pl
 import torch
@@ -76,6 +76,21 @@ TRAINER_DEFAULTS = {
 # so that `config.yaml` holds the defaults of Timer and of StochasticWeightAveraging
 yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, chosen: dumper.represent_data(chosen.value))
 register_type(torch.device)
+
+
+def _put_whole_numbers_first() -> None:
+    """Let the trainer's limits take 1 as one batch, 1.0 as all of them.
+
+    Of ``Union[int, float]`` and ``Union[float, int]`` the typing module keeps the one that it met first, and
+    Lightning has both: which modules were imported before must not decide what a number means.
+    """
+    known = pl.Trainer.__init__.__annotations__
+    for name, kind in known.items():
+        if set(get_args(kind)) == {int, float, type(None)}:
+            known[name] = int | float | None
+
+
+_put_whole_numbers_first()
 
 
 class DelayCLI(LightningCLI):

@@ -154,7 +154,7 @@ def metric_names(network: Network, metric: str = "acc") -> list[str]:
     names = [f"{stage}/{what}" for stage in ("val", "train") for what in (metric, "loss")]
     names += ["lr/weights", "beta1", *(["lr/delays"] if learned else [])]
     names += ["sigma"] if any(not name.endswith(RECURRENT) for name in learned) else []
-    names += [f"sigma/{name}" for name in learned]
+    names += [f"sigma/{n}" for n in learned] if any(n.endswith(RECURRENT) for n in learned) else []
     names += [f"firing_rate/{name}" for name in layers[:-1]]
     names += [f"abs_weight/{name}" for name in network.named_synapses()]
     return [*names, *(f"delay_change/{name}" for name in learned)]

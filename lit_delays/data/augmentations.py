@@ -75,23 +75,23 @@ class AugmentConfig:
 def augmented(
     counts: Tensor,
     labels: Tensor,
-    lengths: Tensor | None,
     config: AugmentConfig,
     *,
     num_classes: int,
     time_step_ms: float,
     generator: torch.Generator,
+    lengths: Tensor | None = None,
 ) -> DenseBatch:
     """Do to a batch what the configuration says.
 
     Args:
         counts: Spikes per time step, sample and channel, shape ``(T, B, N)``.
         labels: Classes, shape ``(B,)``.
-        lengths: Real steps of every sample, shape ``(B,)``, or None.
         config: What to do.
         num_classes: Number of classes.
         time_step_ms: Length of a time step, in ms.
         generator: Random numbers, on the device of the counts.
+        lengths: Real steps of every sample, shape ``(B,)``; None where all are.
     """
     if config.noise:
         counts = add_noise(counts, config.noise, generator)

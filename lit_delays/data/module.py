@@ -217,11 +217,11 @@ class SpikeData(pl.LightningDataModule):
         return augmented(
             batch.counts(),
             batch.labels,
-            batch.lengths,
             self.augment,
             num_classes=self.num_classes,
             time_step_ms=self.time_step_ms,
             generator=generator_of(self.split_seed, *place, device=batch.labels.device),
+            lengths=batch.lengths,
         )
 
     def _loader(self, samples: Samples, indices: Ints | None = None, shuffle: bool = False) -> Loader:

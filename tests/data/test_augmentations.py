@@ -237,10 +237,10 @@ def test_mixed_labels_train_and_count_the_larger_part(tmp_path):
     model.log = lambda *args, **kwargs: None
     scores = torch.tensor([[0.2, 0.8], [0.7, 0.3]])
     shares = torch.tensor([[0.4, 0.6], [0.1, 0.9]])
-    model.forward = lambda counts: scores
+    model.forward = lambda counts, lengths: scores
     loss = model._step("train", DenseBatch(torch.zeros(5, 2, 3), shares))
     assert float(loss) == pytest.approx(float(-(shares * scores.log_softmax(-1)).sum(-1).mean()))
-    assert float(model.accuracy["train_acc"].compute()) == 0.5
+    assert float(model.scores["train_score"].compute()) == 0.5
 
 
 @pytest.mark.parametrize(

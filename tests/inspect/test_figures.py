@@ -32,7 +32,9 @@ def observation(classes=3, spikes=True):
     if spikes:
         outputs = {name: (output < 0.2).float() for name, output in outputs.items()}
     readout = torch.randn(30, classes, generator=generator)
-    return Observation(confusion, {}, {}, {}, Sample(outputs["hidden1"], outputs, readout, label=classes - 1))
+    sample = Sample(outputs["hidden1"], outputs, readout, label=classes - 1)
+    pairs = torch.zeros(1, classes), torch.zeros(1)
+    return Observation(int(confusion.sum()), confusion, pairs, {}, {}, {}, sample)
 
 
 @pytest.mark.parametrize("extra", [{}, {"delay_change/hidden1": 1.5, "sigma": 2.0, "lr/delays": 0.1}])

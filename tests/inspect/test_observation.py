@@ -26,7 +26,7 @@ def tiny(hidden_sizes=(5, 5), neuron=None, layers=(), **synapses):
 
 class Batch:
     def __init__(self, counts, labels):
-        self._counts, self.labels = counts, torch.as_tensor(labels)
+        self._counts, self.labels, self.lengths = counts, torch.as_tensor(labels), None
 
     def counts(self):
         return self._counts

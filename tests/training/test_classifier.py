@@ -37,6 +37,7 @@ def config(neuron=LIF, **synapses):
 class Spikes:
     spikes: Tensor
     labels: Tensor
+    lengths: Tensor | None = None
 
     def counts(self) -> Tensor:
         return self.spikes

@@ -28,6 +28,7 @@ def config(**options):
 class Spikes:
     spikes: Tensor
     labels: Tensor
+    lengths: Tensor | None = None
 
     def counts(self) -> Tensor:
         return self.spikes

@@ -1,6 +1,8 @@
 """Lightning's options and callbacks, as their users know them: they work, or one line says why not."""
 
 import json
+import subprocess
+import sys
 
 import lightning.pytorch as pl
 import numpy as np
@@ -280,3 +282,13 @@ def test_a_run_that_goes_on_keeps_its_number_of_devices(tmp_path, monkeypatch, c
         patch.setattr(ExactResume, "on_load_checkpoint", lambda *_: None)  # as if it had not ended
         assert fit(*EARLY) == 2
     assert "this run began on 2 devices, got 1" in capsys.readouterr().err
+
+
+def test_one_is_one_batch_whatever_was_imported_before():
+    code = (
+        "import lit_delays.data.datasets; from lit_delays.cli.options import read;"
+        "name = 'limit_test_batches';"
+        "print([read([f'--trainer.{name}={number}'])['trainer'][name] for number in (1, 1.0)])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert found.strip() == "[1, 1.0]"

@@ -98,7 +98,7 @@ class SigmaAnnealing(Callback):
         own = {name: sigma for name, sigma in sigmas.items() if not name.endswith(RECURRENT)}
         if own:
             pl_module.log("sigma", max(own.values()))
-        if len(set(sigmas.values())) > 1:
+        if self.schedule == "adaptive" or len(own) < len(sigmas):  # else all are one
             for name, sigma in sigmas.items():
                 pl_module.log(f"sigma/{name}", sigma)
         for name, before in self._before.items():
