@@ -1,11 +1,17 @@
-"""Variants of a network on spoken digits: accuracy on held-out speakers beside what they cost.
+"""Variants of a network on one task: what they score beside what they cost.
 
-Every run is `lit_delays fit`, then `inspect` for its synaptic operations. A line of JSON is added to
-`results.jsonl` when a run is done; what is there is not run again, and a run that was cut off goes on.
+Every run is `lit_delays fit`, and `inspect` for its synaptic operations where the study tells them. A line
+of JSON is added to `results.jsonl` when a run is done; what is there is not run again, and a run that was cut
+off goes on.
 
     python benchmarks/variants.py neurons --data ../shared/data --folder runs/neurons
     python benchmarks/variants.py recurrent --data ../shared/data --folder runs/recurrent
+    python benchmarks/variants.py forecasts --folder runs/forecasts
     python benchmarks/variants.py neurons --folder runs/neurons --only-draw
+
+`neurons` and `recurrent` are on spoken digits with held-out speakers; `forecasts` on Mackey-Glass, `reach`
+and `windows` on lag detection, `waves` on QTDB, `pixels` on permuted MNIST and `journeys` on autonomous
+localisation. `--data` is the folder of the files, where a study has some.
 """
 
 import argparse
@@ -17,32 +23,111 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
 NO_DELAYS = ["--model.network.synapses.delays", "none"]
+AXONAL = ["--config", "configs/recurrent/axonal.yaml"]
 NEURONS = {"LIF": "lif", "cAdLIF": "cadlif", "SE-adLIF": "se_adlif", "SiLIF": "silif"}
-WIRING = {
-    "no delays": NO_DELAYS,
-    "delays": [],
-    "recurrent delays": [*NO_DELAYS, "--config", "configs/recurrent/axonal.yaml"],
+WIRING = {"no delays": NO_DELAYS, "delays": [], "recurrent delays": [*NO_DELAYS, *AXONAL]}
+RULE = "--model.network.recurrent.delays"
+NONE_LEARNED = [f"{RULE}.learned", "[]"]
+FORECASTS = {
+    "no delays": NONE_LEARNED,
+    "fixed": [*NONE_LEARNED, f"{RULE}.fixed", "[axonal]"],
+    "learned, narrow": ["--sigma.recurrent_start", "0"],
+    "learned, annealed": [],
 }
-# group, then name: words for the command line
-STUDIES: dict[str, dict[tuple[str, str], list[str]]] = {
-    "neurons": {
-        (neuron, wiring): ["--config", f"configs/neurons/{overlay}.yaml", *words]
-        for neuron, overlay in NEURONS.items()
-        for wiring, words in WIRING.items()
-    },
-    "recurrent": {
-        ("LIF", "no delays"): NO_DELAYS,
-        ("LIF", "feedforward"): [],
-        ("LIF", "recurrent, axonal"): [*NO_DELAYS, "--config", "configs/recurrent/axonal.yaml"],
-        ("LIF", "recurrent, hybrid"): [*NO_DELAYS, "--config", "configs/recurrent/hybrid.yaml"],
-        ("LIF", "both"): ["--config", "configs/recurrent/axonal.yaml"],
-    },
+WINDOW = "--model.network.synapses.max_delay_ms"
+START = "--model.network.synapses.start"
+SHORT = [f"{START}.class_path", "Uniform", f"{START}.init_args.high_ms", "50"]
+WINDOWS = {
+    "fixed, 50 ms": [WINDOW, "50"],
+    "fixed, 500 ms": [WINDOW, "500"],
+    "free, from 50 ms": [WINDOW, "null", *SHORT, "--sigma.start", "25"],
+}
+Variants = dict[tuple[str, str], list[str]]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A configuration, what takes its data files, and the words that make each variant, by group and name."""
+
+    config: str
+    variants: Variants
+    files: tuple[str, str] | None = None
+    has_operations: bool = False
+
+
+def lag(steps: int) -> list[str]:
+    return ["--data.dataset.lag_steps", str(steps)]
+
+
+SPOKEN = {"config": "spoken_digits", "files": ("fsdd_train.h5", "fsdd_test.h5"), "has_operations": True}
+STUDIES = {
+    "neurons": Study(
+        **SPOKEN,
+        variants={
+            (neuron, wiring): ["--config", f"configs/neurons/{overlay}.yaml", *words]
+            for neuron, overlay in NEURONS.items()
+            for wiring, words in WIRING.items()
+        },
+    ),
+    "recurrent": Study(
+        **SPOKEN,
+        variants={
+            ("LIF", "no delays"): NO_DELAYS,
+            ("LIF", "feedforward"): [],
+            ("LIF", "recurrent, axonal"): [*NO_DELAYS, *AXONAL],
+            ("LIF", "recurrent, hybrid"): [*NO_DELAYS, "--config", "configs/recurrent/hybrid.yaml"],
+            ("LIF", "both"): AXONAL,
+        },
+    ),
+    "forecasts": Study(
+        "tasks/mackey_glass",
+        {
+            (f"tau {tau}", name): ["--data.dataset.tau", str(tau), *words]
+            for tau in (17, 30)
+            for name, words in FORECASTS.items()
+        },
+    ),
+    "reach": Study(
+        "tasks/lag_detection",
+        {
+            (f"lag {steps}", name): [*lag(steps), WINDOW, str(12.5 * steps + 10), *words]
+            for steps in (1, 5, 20, 100, 500)
+            for name, words in {"no delays": NO_DELAYS, "delays": []}.items()
+        },
+    ),
+    "windows": Study(
+        "tasks/lag_detection",
+        {
+            (f"lag {steps}", name): [*lag(steps), *words]
+            for steps in (40, 2)
+            for name, words in WINDOWS.items()
+        },
+    ),
+    "waves": Study(
+        "tasks/qtdb",
+        {
+            (label, name): ["--data.dataset.unlabelled", option, *words]
+            for label, option in {"labelled": "ignored", "as published": "class 0"}.items()
+            for name, words in {"delays": [], "no delays": NO_DELAYS}.items()
+        },
+        files=("qtdb_train.npz", "qtdb_test.npz"),
+    ),
+    "pixels": Study(
+        "recurrent/psmnist",
+        {("PS-MNIST", "delays"): [], ("PS-MNIST", "no delays"): NONE_LEARNED},
+        files=("mnist10k_train.npz", "mnist10k_test.npz"),
+    ),
+    "journeys": Study(
+        "tasks/localisation",
+        {("AL", "integer delays"): [], ("AL", "no delays"): NONE_LEARNED},
+    ),
 }
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")  # safe for the colour-blind
 Row = dict[str, Any]
@@ -63,14 +148,15 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("study", choices=STUDIES)
-    parser.add_argument("--data", type=Path, help="folder with fsdd_train.h5 and fsdd_test.h5")
+    parser.add_argument("--data", type=Path, help="folder of the data files, where the study has some")
     parser.add_argument("--folder", type=Path, required=True, help="where runs, results and the figure go")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0 on")
+    parser.add_argument("--words", default="", help="more words for the command line of every run")
     parser.add_argument("--at-most", type=int, default=None, help="runs to make now")
     parser.add_argument("--only-draw", action="store_true", help="table and figure of what is done")
     options = parser.parse_args()
-    if options.data is None and not options.only_draw:
+    if STUDIES[options.study].files and options.data is None and not options.only_draw:
         parser.error("--data FOLDER is needed to run, or --only-draw")
     return options
 
@@ -86,34 +172,35 @@ def read(path: Path) -> list[Row]:
 def missing(options: argparse.Namespace, rows: list[Row]) -> Iterable[tuple[tuple[str, str], int]]:
     """One seed of all variants before the next seed of any: a table at any time."""
     done = {((row["group"], row["name"]), row["seed"]) for row in rows}
-    wanted = [(name, seed) for seed in range(options.seeds) for name in STUDIES[options.study]]
+    wanted = [(name, seed) for seed in range(options.seeds) for name in STUDIES[options.study].variants]
     return [it for it in wanted if it not in done][: options.at_most]
 
 
 def run(options: argparse.Namespace, name: tuple[str, str], seed: int) -> Row:
     """Train and test one variant, in processes of their own."""
-    folder = "_".join([*name, str(seed)]).replace(",", "").replace(" ", "_")
-    test_file = options.data / "fsdd_test.h5"
-    words = ["--config", "configs/spoken_digits.yaml", *STUDIES[options.study][name]]
-    words += ["--data.dataset.train_file", str(options.data / "fsdd_train.h5")]
-    words += ["--data.dataset.test_file", str(test_file), "--seed_everything", str(seed)]
+    study, folder = STUDIES[options.study], "_".join([*name, str(seed)]).replace(",", "").replace(" ", "_")
+    words = ["--config", f"configs/{study.config}.yaml", *study.variants[name]]
+    for kind, file in zip(("train", "test"), study.files or (), strict=False):
+        words += [f"--data.dataset.{kind}_file", str(options.data / file)]
     words += ["--trainer.max_epochs", str(options.epochs), "--trainer.enable_progress_bar", "false"]
     words += ["--trainer.default_root_dir", str(options.folder), "--name", folder]
     started = time.time()
-    call("fit", *words)
+    call("fit", *words, "--seed_everything", str(seed), *options.words.split())
     seconds = time.time() - started
-    told = call("inspect", str(options.folder / folder), "--data", str(test_file))
-    (row,) = (line for line in told.splitlines() if line.startswith("| synaptic operations"))
     result = json.loads((options.folder / folder / "result.json").read_text())
-    kept = ("accuracy", "last_accuracy", "epoch", "num_epochs", "selection", "num_parameters")
-    return {
-        "group": name[0],
-        "name": name[1],
-        "seed": seed,
-        **{key: result[key] for key in kept},
-        "synaptic_operations": int(row.split("|")[-2].replace(",", "")),
-        "seconds": round(seconds, 1),
-    }
+    kept = ("accuracy", "last_accuracy", "epoch", "num_epochs", "selection", "num_parameters", "metric")
+    row = {"group": name[0], "name": name[1], "seed": seed, **{key: result[key] for key in kept}}
+    if study.has_operations:
+        row["synaptic_operations"] = operations(options, folder, study)
+    return row | {"seconds": round(seconds, 1)}
+
+
+def operations(options: argparse.Namespace, folder: str, study: Study) -> int:
+    """Synaptic operations a sample of the test set."""
+    assert study.files is not None
+    told = call("inspect", str(options.folder / folder), "--data", str(options.data / study.files[1]))
+    (row,) = (line for line in told.splitlines() if line.startswith("| synaptic operations"))
+    return int(row.split("|")[-2].replace(",", ""))
 
 
 def call(*words: str) -> str:
@@ -123,7 +210,7 @@ def call(*words: str) -> str:
 
 def tell(options: argparse.Namespace, rows: list[Row]) -> None:
     """Table and figure of what there is."""
-    groups: dict[tuple[str, str], list[Row]] = {name: [] for name in STUDIES[options.study]}
+    groups: dict[tuple[str, str], list[Row]] = {name: [] for name in STUDIES[options.study].variants}
     for row in rows:
         groups[row["group"], row["name"]].append(row)
     groups = {name: mine for name, mine in groups.items() if mine}
@@ -136,15 +223,25 @@ def tell(options: argparse.Namespace, rows: list[Row]) -> None:
 
 def table(groups: dict[tuple[str, str], list[Row]]) -> list[str]:
     """Means over seeds; the range is a 95 % interval by Student, where there are seeds enough."""
-    lines = ["| neuron | wiring | seeds | test accuracy | parameters | synaptic operations a sample |"]
-    lines += ["|---|---|---|---|---|---|"]
+    counted = all("synaptic_operations" in row for rows in groups.values() for row in rows)
+    heads = ["group", "variant", "seeds", "test score", "parameters", "seconds a run"]
+    heads += ["synaptic operations a sample"] * counted
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for (group, name), rows in groups.items():
         mean, half = spread([row["accuracy"] for row in rows])
-        operations = statistics.mean(row["synaptic_operations"] for row in rows)
-        accuracy = f"{mean:.1%}" + (f" +- {half:.1%}" if half else "")
-        cells = [group, name, str(len(rows)), accuracy, f"{rows[0]['num_parameters']:,}"]
-        lines.append(f"| {' | '.join([*cells, f'{operations:,.0f}'])} |")
+        form = "{:.1%}" if is_share(rows) else "{:.4f}"
+        score = form.format(mean) + (f" +- {form.format(half)}" if half else "")
+        seconds = statistics.median(row["seconds"] for row in rows)
+        cells = [group, name, str(len(rows)), score, f"{rows[0]['num_parameters']:,}", f"{seconds:.0f}"]
+        if counted:
+            cells.append(f"{statistics.mean(row['synaptic_operations'] for row in rows):,.0f}")
+        lines.append(f"| {' | '.join(cells)} |")
     return lines
+
+
+def is_share(rows: list[Row]) -> bool:
+    """Whether scores are shares of right answers, else they are errors."""
+    return bool(rows[0].get("metric", "acc") == "acc")
 
 
 def spread(values: list[float]) -> tuple[float, float]:
@@ -155,25 +252,29 @@ def spread(values: list[float]) -> tuple[float, float]:
 
 
 def draw(groups: dict[tuple[str, str], list[Row]], path: Path) -> None:
-    """Every seed a dot, every mean a line: accuracy by variant, and accuracy by what it costs."""
+    """Every seed a dot, every mean a line: score by variant, and score by what it costs."""
     kinds = list(dict.fromkeys(name for _, name in groups))
     figure = Figure(figsize=(11.0, 4.2), layout="constrained")
     bars, costs = figure.subplots(1, 2)
+    counted = all("synaptic_operations" in row for rows in groups.values() for row in rows)
+    cost = "synaptic_operations" if counted else "seconds"
+    share = is_share(next(iter(groups.values())))
     for index, ((group, name), rows) in enumerate(groups.items()):
         colour = COLOURS[kinds.index(name) % len(COLOURS)]
-        accuracies = [100 * row["accuracy"] for row in rows]
-        mean = statistics.mean(accuracies)
-        bars.plot([index] * len(rows), accuracies, "o", color=colour, alpha=0.6, markersize=5)
+        scores = [row["accuracy"] * (100 if share else 1) for row in rows]
+        mean, paid = statistics.mean(scores), statistics.mean(row[cost] for row in rows)
+        bars.plot([index] * len(rows), scores, "o", color=colour, alpha=0.6, markersize=5)
         bars.plot([index - 0.3, index + 0.3], [mean, mean], color=colour, linewidth=2.5)
-        operations = statistics.mean(row["synaptic_operations"] for row in rows)
-        costs.plot(operations, mean, "o", color=colour, markersize=8)
-        costs.annotate(group, (operations, mean), xytext=(6, 3), textcoords="offset points", fontsize="small")
+        costs.plot(paid, mean, "o", color=colour, markersize=8)
+        costs.annotate(group, (paid, mean), xytext=(6, 3), textcoords="offset points", fontsize="small")
     for colour, name in zip(COLOURS, kinds, strict=False):
         costs.plot([], [], "o", color=colour, label=name)
     names = [group if len({kind for kind, _ in groups}) > 1 else name for group, name in groups]
     bars.set_xticks(range(len(groups)), names, rotation=40, ha="right")
-    bars.set(ylabel="test accuracy (%)")
-    costs.set(xscale="log", xlabel="synaptic operations a sample (log scale)", ylabel="test accuracy (%)")
+    what = "test accuracy (%)" if share else "test NMSE (log scale)"
+    paid_in = "synaptic operations a sample" if counted else "seconds a run"
+    bars.set(ylabel=what, yscale="linear" if share else "log")
+    costs.set(xscale="log", yscale=bars.get_yscale(), xlabel=f"{paid_in} (log scale)", ylabel=what)
     figure.legend(*costs.get_legend_handles_labels(), frameon=False, loc="outside upper center", ncols=5)
     for axis in (bars, costs):
         axis.grid(alpha=0.3)

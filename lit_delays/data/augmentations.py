@@ -1,4 +1,4 @@
-"""Augmentations of training batches: noise, masks and CutMix, on the device that holds the counts.
+"""Augmentations of training batches: warps, noise, masks and CutMix, on the device that holds the counts.
 
 Pure functions of counts, labels and a generator of random numbers.
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lit_delays.data.batches import DenseBatch
+from lit_delays.data.warps import drop_events, jitter_times, scale_values, shift_channels, stretch_time
 from lit_delays.errors import InputError
 from lit_delays.time_grid import TimeGrid
 
@@ -23,6 +24,14 @@ class AugmentConfig:
     """What is done to the batches of training, in this order; nothing by default, as in the paper.
 
     Args:
+        scale: Gain of another sensor: a sample is multiplied by 1 / (1 + ``scale``) to 1 + ``scale``, at
+            least 0. For real inputs; counts become real, too.
+        channel_shift: Most channels by which a whole sample moves up or down, another voice; at least 0.
+        time_stretch: Pace of another speaker: a sample takes 1 / (1 + ``time_stretch``) to 1 +
+            ``time_stretch`` of its time, at least 0; what no longer fits the batch is lost.
+        time_jitter_ms: Standard deviation of the normal noise that moves spikes in time, in ms: 0 for none,
+            else at least a tenth of a time step.
+        drop_probability: Share of the steps of every channel that are silenced, in [0, 1).
         noise: Standard deviation of normal noise whose absolute value, rounded, is added to every count, at
             least 0. 0.25 adds a spike to 5 % of the counts, 0.15 to 0.1 %.
         time_mask_ms: Longest stretch that is silenced in all channels of a sample, in ms; 0 for none, else
@@ -36,10 +45,15 @@ class AugmentConfig:
         InputError: If a value is out of its range.
 
     Source:
-        Switched off in the paper's code, which has all four. Its masks are a step and a channel shorter and
-        may be empty, and it never cuts into the last sample of a batch.
+        Noise, masks and CutMix are in the paper's code, switched off. Its masks are a step and a channel
+        shorter and may be empty, and it never cuts into the last sample of a batch.
     """
 
+    scale: float = 0.0
+    channel_shift: int = 0
+    time_stretch: float = 0.0
+    time_jitter_ms: float = 0.0
+    drop_probability: float = 0.0
     noise: float = 0.0
     time_mask_ms: float = 0.0
     channel_mask: int = 0
@@ -47,20 +61,26 @@ class AugmentConfig:
     cutmix_probability: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("noise", "time_mask_ms", "channel_mask"):
+        amounts = ("scale", "channel_shift", "time_stretch", "time_jitter_ms")
+        for name in (*amounts, "noise", "time_mask_ms", "channel_mask"):
             self._require(name, 0 <= getattr(self, name) < math.inf, "at least 0")
         for name in ("mask_probability", "cutmix_probability"):
             self._require(name, 0 <= getattr(self, name) <= 1, "in [0, 1]")
+        self._require("drop_probability", 0 <= self.drop_probability < 1, "in [0, 1)")
 
     def check(self, grid: TimeGrid, num_inputs: int) -> None:
         """Refuse masks that do not fit the data.
 
         Raises:
-            InputError: If a mask is shorter than a time step, or wider than all channels.
+            InputError: If a mask is shorter than a time step, or wider than all channels, or a shift or
+                jitter has nothing to move.
         """
         fits = self.time_mask_ms == 0 or grid.steps(self.time_mask_ms) >= 1
         self._require("time_mask_ms", fits, f"0 or at least one time step ({grid.time_step_ms:g} ms)")
+        jitter = grid.steps(self.time_jitter_ms)
+        self._require("time_jitter_ms", jitter == 0 or jitter >= 0.1, "0 or at least a tenth of a time step")
         self._require("channel_mask", self.channel_mask <= num_inputs, f"at most {num_inputs} channels")
+        self._require("channel_shift", self.channel_shift < num_inputs, f"below {num_inputs} channels")
 
     def _require(self, name: str, holds: bool, rule: str) -> None:
         if not holds:
@@ -69,7 +89,15 @@ class AugmentConfig:
     @property
     def is_on(self) -> bool:
         """Whether anything is done."""
-        return any((self.noise, self.time_mask_ms, self.channel_mask, self.cutmix_probability))
+        return self.is_warping or any(
+            (self.noise, self.time_mask_ms, self.channel_mask, self.cutmix_probability)
+        )
+
+    @property
+    def is_warping(self) -> bool:
+        """Whether samples are moved, stretched, thinned or scaled."""
+        moved = (self.scale, self.channel_shift, self.time_stretch, self.time_jitter_ms)
+        return any((*moved, self.drop_probability))
 
 
 def augmented(
@@ -93,6 +121,8 @@ def augmented(
         generator: Random numbers, on the device of the counts.
         lengths: Real steps of every sample, shape ``(B,)``; None where all are.
     """
+    if config.is_warping:
+        counts, lengths = _warped(counts, lengths, config, TimeGrid(time_step_ms), generator)
     if config.noise:
         counts = add_noise(counts, config.noise, generator)
     if config.time_mask_ms:
@@ -104,6 +134,26 @@ def augmented(
         counts, labels = cut_mix(counts, labels, num_classes, config.cutmix_probability, generator)
         lengths = None if lengths is None else torch.maximum(lengths, lengths.roll(-1))
     return DenseBatch(counts, labels, lengths)
+
+
+def _warped(
+    counts: Tensor, lengths: Tensor | None, config: AugmentConfig, grid: TimeGrid, generator: torch.Generator
+) -> tuple[Tensor, Tensor | None]:
+    real = lengths
+    if real is None:
+        real = torch.full(counts.shape[1:2], len(counts), device=counts.device)
+    if config.scale:
+        counts = scale_values(counts, config.scale, generator)
+    if config.channel_shift:
+        counts = shift_channels(counts, config.channel_shift, generator)
+    if config.time_stretch:
+        counts, real = stretch_time(counts, real, config.time_stretch, generator)
+        lengths = real
+    if config.time_jitter_ms:
+        counts = jitter_times(counts, real, grid.steps(config.time_jitter_ms), generator)
+    if config.drop_probability:
+        counts = drop_events(counts, config.drop_probability, generator)
+    return counts, lengths
 
 
 def add_noise(counts: Tensor, std: float, generator: torch.Generator) -> Tensor:

@@ -88,12 +88,7 @@ class SpikeData(pl.LightningDataModule):
         self.dataset.check(grid)
         self.task_name = task or self.dataset.task
         self._task = task_named(self.task_name)
-        require(
-            "augment.cutmix_probability",
-            augment.cutmix_probability,
-            augment.cutmix_probability == 0 or (self._task.has_classes and not self._task.per_step),
-            f"0 for {self._task.__name__}, whose targets cannot be mixed",
-        )
+        self._check_targets(augment)
         self.num_inputs, self.time_step_ms = self.dataset.num_inputs, time_step_ms
         augment.check(grid, self.num_inputs)
         self.predict_file = Path(predict_file).expanduser() if predict_file else None
@@ -223,6 +218,18 @@ class SpikeData(pl.LightningDataModule):
             generator=generator_of(self.split_seed, *place, device=batch.labels.device),
             lengths=batch.lengths,
         )
+
+    def _check_targets(self, augment: AugmentConfig) -> None:
+        """Refuse to change inputs where the targets would have to follow and cannot."""
+        values, per_step = not self._task.has_classes, self._task.per_step
+        for option, cannot, why in (
+            ("cutmix_probability", values or per_step, "mixed"),
+            ("time_stretch", per_step, "stretched"),
+            ("scale", values, "scaled"),
+        ):
+            amount = getattr(augment, option)
+            rule = f"0 for {self._task.__name__}, whose targets cannot be {why}"
+            require(f"augment.{option}", amount, amount == 0 or not cannot, rule)
 
     def _loader(self, samples: Samples, indices: Ints | None = None, shuffle: bool = False) -> Loader:
         batches = Batches(samples, np.arange(len(samples)) if indices is None else indices, self.binning)

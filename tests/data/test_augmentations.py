@@ -20,11 +20,15 @@ from lit_delays.data.augmentations import (
 from lit_delays.data.batches import DenseBatch
 from lit_delays.data.datasets import Patterns
 from lit_delays.data.module import SpikeData
+from lit_delays.data.warps import drop_events, jitter_times, scale_values, shift_channels, stretch_time
 from lit_delays.errors import InputError
 from lit_delays.snn.network import NetworkConfig
 from lit_delays.training.classifier import DelayClassifier
 
-EVERYTHING = AugmentConfig(noise=0.3, time_mask_ms=50, channel_mask=3, cutmix_probability=0.5)
+EVERYTHING = AugmentConfig(
+    scale=0.2, channel_shift=2, time_stretch=0.3, time_jitter_ms=10, drop_probability=0.1,
+    noise=0.3, time_mask_ms=50, channel_mask=3, cutmix_probability=0.5,
+)  # fmt: skip
 NUM_CLASSES = 4
 
 sizes = st.tuples(st.integers(1, 9), st.integers(1, 5), st.integers(1, 6))
@@ -74,6 +78,74 @@ def test_as_many_samples_are_masked_as_asked_each_length_and_place_as_often(prob
         shares = starts / starts.sum().clamp(min=1)
         expected = 1 / (11 - length) if probability else 0.0
         torch.testing.assert_close(shares, torch.full_like(shares, expected), atol=0.02, rtol=0)
+
+
+@given(size=sizes, furthest=st.integers(0, 8), seed=seeds)
+def test_a_shift_moves_a_whole_sample_and_loses_what_leaves(size, furthest, seed):
+    counts = told_apart(*size)
+    moved = shift_channels(counts, furthest, generator_of(seed))
+    for before, after in zip(counts.unbind(1), moved.unbind(1), strict=True):
+        shifts = range(-furthest, furthest + 1)
+        padded = F.pad(before, (furthest, furthest))
+        ways = [padded[:, furthest - shift :][:, : size[2]] for shift in shifts]
+        assert any(torch.equal(way, after) for way in ways)
+
+
+def test_every_shift_is_as_frequent():
+    moved = shift_channels(torch.eye(7)[3].expand(1, 70_000, 7), 2, generator_of(0))
+    shares = moved[0].mean(dim=0)
+    torch.testing.assert_close(shares, torch.tensor([0, 1, 1, 1, 1, 1, 0]) / 5, atol=0.01, rtol=0)
+
+
+@given(size=sizes, most=st.floats(0, 3), seed=seeds)
+def test_a_stretch_keeps_the_order_and_says_the_new_length(size, most, seed):
+    num_steps, num_samples, num_channels = size
+    counts = told_apart(*size)
+    lengths = torch.randint(1, num_steps + 1, (num_samples,), generator=generator_of(seed))
+    moved, found = stretch_time(counts, lengths, most, generator_of(seed))
+    assert moved.shape == counts.shape
+    for index, (before, after) in enumerate(zip(lengths.tolist(), found.tolist(), strict=True)):
+        assert 1 <= after <= num_steps
+        assert before / (1 + most) - 0.5 <= max(after, 0.5)
+        assert after <= before * (1 + most) + 0.5 or after == 1
+        assert not moved[after:, index].any()
+        source = (moved[:after, index, 0] - counts[0, index, 0]) / (num_samples * num_channels)
+        assert bool((source.diff() >= 0).all())
+        assert source[0] >= 0
+        assert source[-1] <= before - 1
+        if most == 0:
+            assert torch.equal(moved[:after, index], counts[:before, index])
+
+
+@given(size=sizes, std=st.floats(0.1, 5), seed=seeds)
+def test_jitter_loses_no_spike_and_leaves_no_sample(size, std, seed):
+    lengths = torch.randint(1, size[0] + 1, (size[1],), generator=generator_of(seed))
+    real = (torch.arange(size[0]).unsqueeze(1) < lengths).unsqueeze(2)
+    counts = torch.ones(size) * real
+    moved = jitter_times(counts, lengths, std, generator_of(seed))
+    assert torch.equal(moved * real, moved)
+    torch.testing.assert_close(moved.sum(0), counts.sum(0))
+
+
+def test_jitter_is_as_wide_as_it_says():
+    counts = F.one_hot(torch.tensor(50), 101).float().view(101, 1, 1).expand(101, 100, 100)
+    moved = jitter_times(counts, torch.full((100,), 101), 3.0, generator_of(0)).mean(dim=(1, 2))
+    away = torch.arange(101) - 50.0
+    assert float((moved * away**2).sum().sqrt()) == pytest.approx((9 + 1 / 12) ** 0.5, rel=0.02)
+
+
+@pytest.mark.parametrize("probability", [0.1, 0.5, 0.9])
+def test_as_many_events_are_dropped_as_asked(probability):
+    kept = drop_events(torch.ones(100, 100, 10), probability, generator_of(0))
+    assert float(kept.mean()) == pytest.approx(1 - probability, abs=0.005)
+
+
+def test_a_gain_is_one_of_a_sample_and_in_its_range():
+    factors = scale_values(torch.ones(3, 5000, 2), 0.5, generator_of(0))
+    assert torch.equal(factors, factors[:1, :, :1].expand(3, 5000, 2))
+    assert 1 / 1.5 <= factors.min() < 0.67
+    assert 1.49 < factors.max() <= 1.5
+    assert float(factors[0, :, 0].log().mean()) == pytest.approx(0, abs=0.01)
 
 
 @given(size=sizes, std=st.floats(0.01, 3), seed=seeds)
@@ -255,6 +327,14 @@ def test_mixed_labels_train_and_count_the_larger_part(tmp_path):
         ),
         ({"channel_mask": -1}, "`--data.augment.channel_mask` must be at least 0, got -1."),
         ({"channel_mask": 21}, "`--data.augment.channel_mask` must be at most 20 channels, got 21."),
+        ({"scale": -1}, "`--data.augment.scale` must be at least 0, got -1."),
+        ({"channel_shift": 20}, "`--data.augment.channel_shift` must be below 20 channels, got 20."),
+        ({"time_stretch": math.inf}, "`--data.augment.time_stretch` must be at least 0, got inf."),
+        (
+            {"time_jitter_ms": 0.5},
+            "`--data.augment.time_jitter_ms` must be 0 or at least a tenth of a time step, got 0.5.",
+        ),
+        ({"drop_probability": 1}, "`--data.augment.drop_probability` must be in [0, 1), got 1."),
         ({"mask_probability": 1.1}, "`--data.augment.mask_probability` must be in [0, 1], got 1.1."),
         ({"cutmix_probability": -0.1}, "`--data.augment.cutmix_probability` must be in [0, 1], got -0.1."),
     ],
@@ -262,3 +342,17 @@ def test_mixed_labels_train_and_count_the_larger_part(tmp_path):
 def test_wrong_options_are_refused(options, sentence):
     with pytest.raises(InputError, match="^" + re.escape(sentence) + "$"):
         SpikeData(Patterns, augment=AugmentConfig(**options))
+
+
+@pytest.mark.parametrize(
+    ("task", "option", "why"),
+    [
+        ("ClassPerStep", "time_stretch", "stretched"),
+        ("ClassPerStep", "cutmix_probability", "mixed"),
+        ("ValuePerSequence", "scale", "scaled"),
+    ],
+)
+def test_what_targets_cannot_follow_is_refused(task, option, why):
+    rule = f"`--data.augment.{option}` must be 0 for {task}, whose targets cannot be {why}, got 0.5."
+    with pytest.raises(InputError, match="^" + re.escape(rule) + "$"):
+        SpikeData(Patterns, augment=AugmentConfig(**{option: 0.5}), task=task)

@@ -15,6 +15,7 @@ from lit_delays.data.datasets import (
     AutonomousLocalisation,
     LagDetection,
     MackeyGlass,
+    Memorisation,
     SequentialMNIST,
     SeriesFiles,
     YinYang,
@@ -222,6 +223,16 @@ class TestGenerated:
         times, units = samples.sample(0)
         assert sorted(units.tolist()) == [0, 1, 2, 3, 4]
         assert times[0] == 0
+
+    def test_what_is_to_be_remembered_is_the_same_in_all_splits(self) -> None:
+        data = Memorisation(num_samples=64)
+        first, second = data.open("train"), data.open("test")
+        assert np.array_equal(first.values, second.values)
+        assert np.array_equal(first.labels, second.labels)
+        assert (first.values.sum(axis=1) == 1).all()
+        assert np.bincount(first.labels).tolist() == [16] * 4
+        with pytest.raises(InputError, match=r"`--data\.dataset\.num_samples` must be at least 4, got 3"):
+            Memorisation(num_samples=3)
 
     def test_the_robot_ends_where_the_definition_says(self) -> None:
         data = AutonomousLocalisation(num_steps=30, num_samples=200)

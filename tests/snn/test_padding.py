@@ -1,6 +1,9 @@
 """Padding is not data: a sample has one answer, alone or in any batch, and the same gradients."""
 
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,8 @@ from lit_delays.snn.neurons import PLIF, SEAdLIF
 from lit_delays.snn.operation import use
 from lit_delays.snn.readout import class_scores
 from lit_delays.snn.synapses import RecurrentDelays, SynapticDelays
+
+from ..conftest import ROOT
 
 LENGTHS = torch.tensor([30, 7, 18, 1, 23])
 KINDS: dict[str, dict[str, Any]] = {
@@ -127,3 +132,19 @@ def test_steps_that_do_not_count_have_no_vote(decision: Any) -> None:
     scores = class_scores(readout, decision, valid)
     torch.testing.assert_close(scores[0], class_scores(readout[:, :1], decision)[0])
     torch.testing.assert_close(scores[1], class_scores(readout[:2, 1:], decision)[0])
+
+
+def test_two_processes_norm_over_the_real_steps_of_both(tmp_path: Path) -> None:
+    made = network("paper")
+    scores, _ = looked_at(made, padded(samples(), 30), LENGTHS)
+    command = [sys.executable, "-m", "tests.padding_worker", str(tmp_path)]
+    ranks = [subprocess.Popen([*command, str(rank)], cwd=ROOT) for rank in (0, 1)]
+    assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
+    for rank in (0, 1):
+        kept = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        torch.testing.assert_close(kept["scores"], scores[kept["mine"]], rtol=1e-12, atol=1e-11)
+        for name, parameter in made.named_parameters():
+            tolerance = 1e-10 * max(float(parameter.grad.abs().max()), 1e-3)
+            torch.testing.assert_close(kept["grads"][name], parameter.grad, rtol=1e-10, atol=tolerance)
+        for layer, variance in zip(made.layers, kept["variances"], strict=True):
+            torch.testing.assert_close(variance, layer.norm.running_var, rtol=1e-12, atol=1e-12)

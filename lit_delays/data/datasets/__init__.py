@@ -5,6 +5,7 @@ from lit_delays.data.datasets.base import Dataset
 from lit_delays.data.datasets.gsc import GSC
 from lit_delays.data.datasets.lag_detection import LagDetection
 from lit_delays.data.datasets.mackey_glass import MackeyGlass
+from lit_delays.data.datasets.memorisation import Memorisation
 from lit_delays.data.datasets.patterns import Patterns
 from lit_delays.data.datasets.qtdb import QTDB
 from lit_delays.data.datasets.sequential_mnist import SequentialMNIST
@@ -16,5 +17,5 @@ from lit_delays.data.datasets.yin_yang import YinYang
 
 __all__ = [
     "GSC", "QTDB", "SHD", "SSC", "AutonomousLocalisation", "Dataset", "LagDetection", "MackeyGlass",
-    "Patterns", "SequentialMNIST", "SeriesFiles", "SpikeFiles", "YinYang",
+    "Memorisation", "Patterns", "SequentialMNIST", "SeriesFiles", "SpikeFiles", "YinYang",
 ]  # fmt: skip
