@@ -3,8 +3,9 @@
     python benchmarks/scaling.py            # a table; draws benchmarks/scaling.png
 
 Input and output have the same length here (`keep_length`), so that only one thing changes at a time. Every
-size is timed in turn with the base size, and its cost is the ratio to its neighbour. The last two panels are
-of steps of a millisecond: sequences and windows ten times as long.
+size is timed in turn with the base size, and its cost is the ratio to its neighbour. Two panels are of steps
+of a millisecond, sequences and windows ten times as long; the last three of recurrent axonal delays, whose
+window is that of the recurrence, and of neurons with two states.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from stacks import Step, make_batch, our_step, read_config
 
 BASE = {"lags": 25, "steps": 100, "width": 256, "batch": 256}
 FINE = {"lags": 251, "steps": 1000, "width": 256, "batch": 8}
+RECURRENT, ADAPTIVE = (BASE | {"batch": 64, kind: 1} for kind in ("recurrent", "adaptive"))
 PANELS = [
     ("lags", BASE, [1, 11, 25, 51, 75, 125]),
     ("steps", BASE, [50, 100, 200]),
@@ -25,6 +27,9 @@ PANELS = [
     ("batch", BASE, [64, 128, 256]),
     ("steps", FINE, [50, 250, 1000, 2000, 4000]),
     ("lags", FINE, [1, 51, 251, 501, 1001]),
+    ("steps", RECURRENT, [50, 100, 200, 400]),
+    ("lags", RECURRENT, [2, 11, 25, 51, 101]),
+    ("steps", ADAPTIVE, [50, 100, 200, 400]),
 ]
 NAMES = {
     "lags": "delay window (time steps)",
@@ -33,6 +38,7 @@ NAMES = {
     "batch": "batch (samples)",
 }
 
+KINDS = {"recurrent": "recurrent delays", "adaptive": "SE-adLIF"}
 WORDS = {"lags": "lags", "steps": "steps", "width": "neurons", "batch": "samples"}
 
 Sizes = dict[str, int]
@@ -60,10 +66,16 @@ def cost(options: argparse.Namespace, axis: str, base: Sizes, size: int) -> floa
     return statistics.median(mine / theirs for mine, theirs in turns)
 
 
-def build(options: argparse.Namespace, lags: int, steps: int, width: int, batch: int) -> Step:
+def build(options: argparse.Namespace, lags: int, steps: int, width: int, batch: int, **kind: int) -> Step:
     torch.manual_seed(0)
-    synapses = {"synapses.max_delay_ms": 10.0 * lags, "synapses.keep_length": True}
-    config = read_config(options.config, hidden_sizes=[width, width], **synapses)
+    changes = {"synapses.max_delay_ms": 10.0 * lags, "synapses.keep_length": True}
+    if "recurrent" in kind:
+        start = "recurrent.init_args.delays.start"
+        changes = {"synapses.delays": "none", "recurrent": "RecurrentDelays", start: "Uniform"}
+        changes |= {f"{start}.init_args.high_ms": 10.0 * (lags - 1)}
+    if "adaptive" in kind:
+        changes |= {"neuron": "SEAdLIF"}
+    config = read_config(options.config, hidden_sizes=[width, width], **changes)
     return our_step(config, *make_batch(config, batch, steps, options.device))
 
 
@@ -76,21 +88,22 @@ def seconds(step: Step) -> float:
 def print_table(costs: list[list[float]]) -> None:
     print("| what grows | size | step / step at the base size |\n|---|---|---|")
     for (axis, base, sizes), ratios in zip(PANELS, costs, strict=True):
-        fine = " of 1 ms" if base is FINE else ""
+        fine = " of 1 ms" if base is FINE else "".join(f", {kind}" for kind in KINDS if kind in base)
         for size, ratio in zip(sizes, ratios, strict=True):
             print(f"| {NAMES[axis]}{fine} | {size} | {ratio:.2f} |")
 
 
 def draw(costs: list[list[float]], path: Path) -> None:
-    figure = Figure(figsize=(11, 6.4), layout="constrained")
-    panels = figure.subplots(2, 3).flat
+    figure = Figure(figsize=(11, 9.6), layout="constrained")
+    panels = figure.subplots(3, 3).flat
     for panel, (axis, base, sizes), ratios in zip(panels, PANELS, costs, strict=True):
         panel.plot(sizes, ratios, "o-", color="#0072B2", label="measured")
         in_proportion = [size / base[axis] for size in sizes]
         panel.plot(sizes, in_proportion, "--", color="#999999", label="in proportion")
         panel.axhline(1, color="black", linewidth=0.5)
         others = ", ".join(f"{base[other]} {word}" for other, word in WORDS.items() if other != axis)
-        panel.set_title(others, fontsize=8)
+        kind = "".join(f"{name}, " for kind, name in KINDS.items() if kind in base)
+        panel.set_title(kind + others, fontsize=8)
         panel.set(xlabel=NAMES[axis], ylabel="training step / base step", ylim=(0, None))
         panel.legend(frameon=False)
     figure.savefig(path, dpi=150)
