@@ -51,6 +51,7 @@ def fit(folder, name, *words):
         "data.padding": "fixed",  # else the length of a batch, and so the readout, depends on its samples
         "model.network.hidden_sizes": [16, 16],
         "model.network.synapses.max_delay_ms": 100,
+        "model.network.recurrent": "RecurrentDelays",
         "model.network.dropout": 0,
         "trainer.max_epochs": 2,
         "trainer.accelerator": "cpu",
@@ -99,7 +100,7 @@ def test_lightning_has_nothing_to_warn_of(trained):
 def test_gradients_are_those_of_one_process_with_the_same_global_batch(trained):
     one, two, _ = trained
     expected = kept(one, 0)["gradients"]
-    assert {name.rpartition(".")[2] for name in expected} == {"weight", "delay", "bias"}
+    assert {name.rpartition(".")[2] for name in expected} == {"weight", "delay", "axonal_delay", "bias"}
     for rank in (0, 1):
         for name, gradient in kept(two, rank)["gradients"].items():
             torch.testing.assert_close(gradient, expected[name], rtol=1e-3, atol=1e-6)

@@ -18,6 +18,9 @@ def describe(network: Network) -> str:
     kinds = dict.fromkeys(layer.synapses.delay_kind for layer in layers if layer.synapses.num_lags > 1)
     longest = (network.num_lags - 1) * config.time_step_ms
     delays = f"{' and '.join(kinds)} delays up to {longest:g} ms" if kinds else "no delays"
+    recurrent = dict.fromkeys(layer.recurrent.synapses.delay_kind for layer in layers if layer.recurrent)
+    if recurrent:
+        delays = f"{delays}, recurrent: {' and '.join(recurrent)} delays"
     parts = [type(layer.neuron) for layer in layers][:-1] + [type(layer.synapses) for layer in layers]
     others = dict.fromkeys(part.__name__ for part in parts if part.__name__ not in PAPER)
     return ", ".join([sizes, delays, *others, f"{count_parameters(network):,} parameters"])

@@ -96,7 +96,8 @@ class HalfNormal(Start):
 class Delays(nn.Module, ABC):
     """Delays of all pairs of neurons.
 
-    In training they are as learned, or rounded as ``rounding`` says; in evaluation they are whole steps.
+    In training they are as learned, or rounded as ``rounding`` says; in evaluation, and where nothing is
+    learned, they are whole steps.
 
     Args:
         rounding: In training: ``none``; ``snap`` (whole at the start of every epoch); ``straight_through``
@@ -130,7 +131,7 @@ class Delays(nn.Module, ABC):
     def forward(self) -> Tensor:
         """Delays as they act now."""
         delay = self.exact()
-        if not self.training:
+        if not (self.training and self.are_learned):
             return delay.round()
         return rounded(delay, self.rounding)
 

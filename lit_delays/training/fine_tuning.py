@@ -1,5 +1,6 @@
 """Fine-tuning: a network starts from the weights and delays of a trained one."""
 
+from copy import deepcopy
 from pathlib import Path
 
 from torch import Tensor
@@ -36,11 +37,10 @@ def start_from(network: Network, checkpoint: Path) -> None:
     if misfit := first_misfit(network.state_dict(), trained):
         raise InputError(f"{checkpoint} does not fit this network: {misfit}; give the options of its run.")
     require_numbers(trained)
+    _require_inside(checkpoint, network, trained)
     for name, module in network.named_modules():
-        if isinstance(module, Synapses) and (delay := trained.get(f"{name}.delay")) is not None:
-            _check_range(checkpoint, delay, module.num_lags - 1, network.config.time_step_ms)
-            if not module.learns_delays:
-                trained[f"{name}.delay"] = delay.round()
+        if isinstance(module, Synapses) and not module.learns_delays and f"{name}.delay" in trained:
+            trained[f"{name}.delay"] = trained[f"{name}.delay"].round()
     network.load_state_dict(trained)
 
 
@@ -54,10 +54,19 @@ def check_start(checkpoint: str | None, run_dir: Path) -> None:
         raise InputError(f"`--start_from` is a checkpoint of this run, {run_dir.name}; give another --name.")
 
 
-def _check_range(checkpoint: Path, delay: Tensor, longest: int, time_step_ms: float) -> None:
-    if not (delay.min() >= 0 and delay.max() <= longest):
-        raise InputError(
-            f"{checkpoint}: delays must be from 0 to {longest * time_step_ms:g} ms, the window that"
-            f" `max_delay_ms` gives, got {float(delay.min()) * time_step_ms:g} to"
-            f" {float(delay.max()) * time_step_ms:g} ms."
-        )
+def _require_inside(checkpoint: Path, network: Network, trained: dict[str, Tensor]) -> None:
+    """Refuse delays that do not fit into the windows of this network."""
+    probe = deepcopy(network)
+    probe.load_state_dict(trained)
+    step_ms = network.config.time_step_ms
+    for module in probe.modules():
+        if not isinstance(module, Synapses) or module.window_is_free:
+            continue
+        own = getattr(module, "delay", None)
+        delay, longest = module.whole_delays()[1] if own is None else own.detach(), module.num_lags - 1
+        if not (delay.min() >= 0 and delay.max() <= longest):
+            raise InputError(
+                f"{checkpoint}: delays must be from 0 to {longest * step_ms:g} ms, the window that"
+                f" `max_delay_ms` gives, got {float(delay.min()) * step_ms:g} to"
+                f" {float(delay.max()) * step_ms:g} ms."
+            )

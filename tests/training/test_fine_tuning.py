@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lit_delays.errors import InputError
+from lit_delays.snn.delays import SummedDelays, Uniform
 from lit_delays.snn.network import Network, NetworkConfig
-from lit_delays.snn.synapses import SynapticDelays
+from lit_delays.snn.synapses import RecurrentDelays, StructuredDelays, SynapticDelays
 from lit_delays.training.classifier import DelayClassifier
 from lit_delays.training.fine_tuning import start_from
 
@@ -81,6 +82,50 @@ def test_before_training_it_answers_exactly_as_the_trained_network(delays, tmp_p
     assert evaluated(model, tmp_path) == evaluated(source, tmp_path) != before
     counts = torch.rand(12, 5, 6)
     assert torch.equal(model.eval()(counts), source.eval()(counts))
+
+
+KINDS = {  # synapses, or recurrent ones, with parts that are learned first and fixed then
+    "hybrid": (StructuredDelays, ("axonal", "dendritic"), {"max_delay_ms": 90.0}, 30.0),
+    "free window": (StructuredDelays, ("synaptic",), {"max_delay_ms": None}, 0.0),
+    "recurrent": (RecurrentDelays, ("axonal",), {}, 0.0),
+}
+
+
+def structured(kind, seed, *, fixed, **more):
+    cls, parts, options, offset_ms = KINDS[kind]
+    rule = partial(SummedDelays, offset_ms=offset_ms, start=partial(Uniform, low_ms=5.0, high_ms=40.0))
+    rule = partial(rule, learned=() if fixed else parts, fixed=parts if fixed else ())
+    made = partial(cls, delays=rule, **options | more)
+    torch.manual_seed(seed)
+    return NetworkConfig(**SIZES, **{"recurrent" if kind == "recurrent" else "synapses": made})
+
+
+@pytest.mark.parametrize("fixed", [True, False], ids=["fixed", "learned"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_delay_answers_as_the_trained_network_and_is_whole_in_training(kind, fixed, tmp_path):
+    source = DelayClassifier(structured(kind, 1, fixed=False))
+    trainer = quiet(tmp_path, max_epochs=2)
+    trainer.fit(source, batches(4, seed=2), batches(1, seed=3))
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    model = DelayClassifier(structured(kind, 5, fixed=fixed))
+    start_from(model.network, tmp_path / "a.ckpt")
+    counts = torch.rand(12, 5, 6)
+    assert torch.equal(model.eval()(counts), source.eval()(counts))
+    if fixed:
+        chosen = [it for it in model.network.named_synapses().values() if isinstance(it, StructuredDelays)]
+        assert chosen
+        for synapses in chosen:
+            trained, deployed = (synapses.train(mode).dense_kernel().detach() for mode in (True, False))
+            assert torch.equal(trained[: len(deployed)], deployed)
+            assert not trained[len(deployed) :].any()
+
+
+def test_delays_of_a_rule_outside_the_window_are_refused(tmp_path):
+    source = DelayClassifier(structured("hybrid", 1, fixed=False))
+    torch.save({"state_dict": source.state_dict(), "epoch": 0}, tmp_path / "a.ckpt")
+    model = Network(structured("hybrid", 1, fixed=True, max_delay_ms=50.0))
+    with pytest.raises(InputError, match="delays must be from 0 to 40 ms, the window that `max_delay_ms`"):
+        start_from(model, tmp_path / "a.ckpt")
 
 
 def test_fixed_delays_are_the_whole_steps_of_the_learned_ones_and_stay_so(tmp_path):
