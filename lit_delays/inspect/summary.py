@@ -12,6 +12,9 @@ def describe(network: Network) -> str:
         >>> from lit_delays.snn.network import NetworkConfig
         >>> describe(Network(NetworkConfig()))
         '140-256-256-20, learned delays up to 240 ms, 214,016 parameters'
+        >>> from lit_delays.snn.synapses import RecurrentDelays
+        >>> describe(Network(NetworkConfig(hidden_sizes=[9], recurrent=RecurrentDelays)))
+        '140-9-20, learned delays up to 240 ms, recurrent: learned delays, 2,988 parameters'
     """
     config, layers = network.config, network.named_layers().values()
     sizes = "-".join(map(str, [config.num_inputs, *config.hidden_sizes, config.num_classes]))
