@@ -16,9 +16,10 @@ SHOWN = 300  # samples, or steps, of a forecast
 
 
 def draw_labels(observation: Observation, config: NetworkConfig, names: Sequence[str], path: Path) -> Path:
-    """The first sample: its input, and below it the class of every step, asked and answered."""
+    """The first sample up to its last label: its input, and the class of every step, asked and answered."""
     answer, target = (pair[0] for pair in observation.pairs)
-    answer = answer.argmax(dim=-1)
+    shown = int((target != IGNORE).nonzero().max()) + 1 if bool((target != IGNORE).any()) else len(target)
+    answer, target = answer[:shown].argmax(dim=-1), target[:shown]
     times = config.time_step_ms * torch.arange(len(target))
     figure = Figure(figsize=(9, 4.6), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[1, 1.4])
