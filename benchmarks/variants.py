@@ -152,7 +152,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, required=True, help="where runs, results and the figure go")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0 on")
-    parser.add_argument("--words", default="", help="more words for the command line of every run")
     parser.add_argument("--at-most", type=int, default=None, help="runs to make now")
     parser.add_argument("--only-draw", action="store_true", help="table and figure of what is done")
     options = parser.parse_args()
@@ -185,7 +184,7 @@ def run(options: argparse.Namespace, name: tuple[str, str], seed: int) -> Row:
     words += ["--trainer.max_epochs", str(options.epochs), "--trainer.enable_progress_bar", "false"]
     words += ["--trainer.default_root_dir", str(options.folder), "--name", folder]
     started = time.time()
-    call("fit", *words, "--seed_everything", str(seed), *options.words.split())
+    call("fit", *words, "--seed_everything", str(seed))
     seconds = time.time() - started
     result = json.loads((options.folder / folder / "result.json").read_text())
     kept = ("accuracy", "last_accuracy", "epoch", "num_epochs", "selection", "num_parameters", "metric")

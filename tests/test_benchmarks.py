@@ -5,6 +5,11 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+from benchmarks.variants import STUDIES
+from lit_delays.cli.options import read
+
 from .conftest import ROOT
 
 SMALL = ["--batch-size", "2", "--num-steps", "10", "--rounds", "1", "--repeats", "1"]
@@ -15,8 +20,9 @@ def run(name, *options):
     return subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
 
 
-def test_a_step_is_timed_and_weighed():
-    line = run("step.py", "--config", "configs/shd.yaml", *SMALL, "--json").splitlines()[-1]
+@pytest.mark.parametrize("config", ["shd", "ssc_2kc"])
+def test_a_step_is_timed_and_weighed(config):
+    line = run("step.py", "--config", f"configs/{config}.yaml", *SMALL, "--json").splitlines()[-1]
     measured = json.loads(line)
     assert measured["step_s"] > 0
     assert 100 < measured["peak_mb"] < 2000
@@ -59,10 +65,17 @@ def test_a_part_that_fails_costs_no_other(tmp_path):
 
 def test_every_benchmark_says_what_it_measures():
     for path in sorted((ROOT / "benchmarks").glob("*.py")):
-        if path.stem not in ("stacks", "epoch"):
-            assert "ArgumentParser(description=__doc__.splitlines()[0])" in path.read_text(), path
-    told = " ".join(run("variants.py", "--help").split())
-    assert "Variants of a network on one task: what they score beside what they cost." in told
+        if path.stem in ("stacks", "epoch"):
+            continue
+        assert path.read_text().splitlines()[0].strip('"') in " ".join(run(path.name, "--help").split())
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_variant_of_a_study_is_one_that_fit_accepts(study, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    variants = STUDIES[study].variants
+    read_ones = [read(["--config", f"configs/{STUDIES[study].config}.yaml", *it]) for it in variants.values()]
+    assert len({str(one) for one in read_ones}) == len(variants)
 
 
 def test_a_study_is_told_and_drawn_from_the_runs_that_are_done(tmp_path):

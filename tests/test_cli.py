@@ -442,7 +442,9 @@ PARTS = {
 NUMBER = re.compile(r"(?<![\w.])(int|float)\b(?!.*lightning)|<class '(int|float)'>")
 
 
-@pytest.mark.parametrize("value", [".inf", ".nan", "1e300", "1000000000000", "-1000000000000", "inf"])
+@pytest.mark.parametrize(
+    "value", [".inf", "-.inf", ".nan", "1e300", "1000000000000", "-1000000000000", "inf"]
+)
 def test_every_numeric_option_has_a_range(value):
     options = [one for one in numeric_options() if NUMBER.search(str(one[2])) and part_type(one[2]) is None]
     assert len(options) > 60

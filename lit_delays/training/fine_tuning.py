@@ -3,6 +3,7 @@
 from copy import deepcopy
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from lit_delays.errors import InputError
@@ -58,15 +59,22 @@ def _require_inside(checkpoint: Path, network: Network, trained: dict[str, Tenso
     """Refuse delays that do not fit into the windows of this network."""
     probe = deepcopy(network)
     probe.load_state_dict(trained)
-    step_ms = network.config.time_step_ms
     for module in probe.modules():
-        if not isinstance(module, Synapses) or module.window_is_free:
-            continue
-        own = getattr(module, "delay", None)
-        delay, longest = module.whole_delays()[1] if own is None else own.detach(), module.num_lags - 1
-        if not (delay.min() >= 0 and delay.max() <= longest):
-            raise InputError(
-                f"{checkpoint}: delays must be from 0 to {longest * step_ms:g} ms, the window that"
-                f" `max_delay_ms` gives, got {float(delay.min()) * step_ms:g} to"
-                f" {float(delay.max()) * step_ms:g} ms."
-            )
+        if isinstance(module, Synapses) and not module.window_is_free:
+            _require_room(checkpoint, module, network.config.time_step_ms)
+
+
+def _require_room(checkpoint: Path, synapses: Synapses, step_ms: float) -> None:
+    whole, own = synapses.whole_delays()[1], getattr(synapses, "delay", None)
+    delay, window_ms = whole if own is None else own.detach(), (synapses.num_lags - 1) * step_ms
+    if not (delay.min() >= 0 and delay.max() <= synapses.num_lags - 1):
+        raise InputError(
+            f"{checkpoint}: delays must be from 0 to {window_ms:g} ms, the window that `max_delay_ms` gives,"
+            f" got {float(delay.min()) * step_ms:g} to {float(delay.max()) * step_ms:g} ms."
+        )
+    synapses.constrain()
+    if not torch.equal(synapses.whole_delays()[1], whole):  # one part has left its share of the window
+        raise InputError(
+            f"{checkpoint}: `max_delay_ms` must be at least that of its run, as training keeps every part of"
+            f" a delay in its share of the window, got {window_ms:g} ms."
+        )

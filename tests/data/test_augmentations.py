@@ -117,6 +117,44 @@ def test_a_stretch_keeps_the_order_and_says_the_new_length(size, most, seed):
             assert torch.equal(moved[:after, index], counts[:before, index])
 
 
+def test_paces_are_as_often_slow_as_fast_and_the_whole_sample_comes_with_them():
+    lengths = torch.full((5000,), 100)
+    counts = torch.arange(1.0, 251).view(250, 1, 1).expand(250, 5000, 1)
+    moved, found = stretch_time(counts, lengths, 1.0, generator_of(0))
+    factors = found / 100
+    assert 0.5 <= factors.min() < 0.51
+    assert 1.98 < factors.max() <= 2
+    assert float(factors.log().mean()) == pytest.approx(0, abs=0.02)
+    last = moved[:, :, 0].gather(0, (found - 1).unsqueeze(0))[0]
+    assert last.min() >= 98  # of 100; the fastest take every other step
+    middle = moved[:, :, 0].gather(0, (found // 2).unsqueeze(0))[0]
+    assert (middle - 50).abs().max() <= 2
+
+
+ONE_EACH = {
+    "scale": (0.5, lambda x, n, g: (scale_values(x, 0.5, g), n)),
+    "channel_shift": (2, lambda x, n, g: (shift_channels(x, 2, g), n)),
+    "time_stretch": (0.5, lambda x, n, g: stretch_time(x, n, 0.5, g)),
+    "time_jitter_ms": (30.0, lambda x, n, g: (jitter_times(x, n, 3.0, g), n)),
+    "drop_probability": (0.3, lambda x, n, g: (drop_events(x, 0.3, g), n)),
+}
+
+
+@pytest.mark.parametrize("option", ONE_EACH)
+def test_each_option_is_its_function_in_steps(option):
+    amount, function = ONE_EACH[option]
+    counts, labels, lengths = told_apart(20, 6, 8), torch.arange(6) % NUM_CLASSES, torch.arange(15, 21)
+    expected, real = function(counts, lengths, generator_of(3))
+    config = AugmentConfig(**{option: amount})
+    assert config.is_on
+    assert not torch.equal(expected, counts)
+    batch = augmented(
+        counts, labels, config, num_classes=4, time_step_ms=10, generator=generator_of(3), lengths=lengths
+    )
+    assert torch.equal(batch.counts(), expected)
+    assert torch.equal(batch.lengths, real)
+
+
 @given(size=sizes, std=st.floats(0.1, 5), seed=seeds)
 def test_jitter_loses_no_spike_and_leaves_no_sample(size, std, seed):
     lengths = torch.randint(1, size[0] + 1, (size[1],), generator=generator_of(seed))

@@ -231,6 +231,8 @@ class TestGenerated:
         assert np.array_equal(first.labels, second.labels)
         assert (first.values.sum(axis=1) == 1).all()
         assert np.bincount(first.labels).tolist() == [16] * 4
+        assert len(np.unique(first.values, axis=0)) == 64
+        assert (first.values.sum(axis=(0, 2)) > 0).all()  # all steps are used
         with pytest.raises(InputError, match=r"`--data\.dataset\.num_samples` must be at least 4, got 3"):
             Memorisation(num_samples=3)
 

@@ -1,3 +1,4 @@
+import dataclasses
 from functools import partial
 
 import matplotlib.image
@@ -5,7 +6,7 @@ import pytest
 import torch
 
 from lit_delays.data.batches import DenseBatch
-from lit_delays.inspect import figures, sample_figures
+from lit_delays.inspect import figures, sample_figures, task_figures
 from lit_delays.inspect.figures import draw_delays, draw_learning
 from lit_delays.inspect.observation import Observation, Sample, observe
 from lit_delays.inspect.run_figures import draw_all
@@ -104,3 +105,20 @@ def test_nothing_is_drawn_of_what_is_not_known(tmp_path):
     paths = draw_all(tiny(), {}, {}, None, [], tmp_path / "new")
     assert [path.name for path in paths] == ["delays.png"]
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["delays.png"]
+
+
+def test_a_figure_of_labels_ends_with_the_last_one(tmp_path, monkeypatch):
+    kept = []
+    monkeypatch.setattr(task_figures, "save", lambda figure, path: kept.append(figure))
+    seen = observation()
+    target = torch.full((2, 20), task_figures.IGNORE)
+    target[0, 3:9] = 2
+    answer = torch.nn.functional.one_hot(torch.full((2, 25), 1), 3).float()
+    answer[:, 3:6] = torch.tensor([0.0, 0.0, 1.0])
+    pairs = dataclasses.replace(seen, pairs=(answer, target))
+    task_figures.draw_labels(pairs, NetworkConfig(time_step_ms=10), "abc", tmp_path / "labels.png")
+    above, below = kept[0].axes
+    asked, answered = (part.get_offsets()[:, 0].tolist() for part in below.collections)
+    assert asked == answered == [30, 40, 50, 60, 70, 80]
+    assert above.collections[0].get_offsets()[:, 0].max() <= 80
+    assert above.get_title().startswith("50.0% of the 6 labelled steps")

@@ -139,7 +139,11 @@ def test_two_processes_norm_over_the_real_steps_of_both(tmp_path: Path) -> None:
     scores, _ = looked_at(made, padded(samples(), 30), LENGTHS)
     command = [sys.executable, "-m", "tests.padding_worker", str(tmp_path)]
     ranks = [subprocess.Popen([*command, str(rank)], cwd=ROOT) for rank in (0, 1)]
-    assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
+    try:
+        assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
+    finally:
+        for process in ranks:
+            process.kill()
     for rank in (0, 1):
         kept = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         torch.testing.assert_close(kept["scores"], scores[kept["mine"]], rtol=1e-12, atol=1e-11)

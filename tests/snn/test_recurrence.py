@@ -78,10 +78,8 @@ def gradients(made: Network) -> dict[str, torch.Tensor]:
     return {name: parameter.grad for name, parameter in made.named_parameters()}
 
 
-PAIRS = [(rule, neuron) for rule in RULES for neuron in NEURONS if rule == next(iter(RULES)) or neuron is LIF]
-
-
-@pytest.mark.parametrize(("rule", "neuron"), [(RULES[rule], neuron) for rule, neuron in PAIRS])
+@pytest.mark.parametrize("neuron", NEURONS, ids=lambda it: getattr(it, "__name__", "SoftResetLIF undetached"))
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_the_fused_form_is_the_plain_one(rule: Any, neuron: Any) -> None:
     made = network(rule, neuron, recurrent_dropout=0.3)
     fused = gradients(made)

@@ -128,6 +128,17 @@ def test_delays_of_a_rule_outside_the_window_are_refused(tmp_path):
         start_from(model, tmp_path / "a.ckpt")
 
 
+def test_a_part_of_a_delay_that_training_would_cut_is_refused(tmp_path):
+    source = DelayClassifier(structured("hybrid", 1, fixed=False, max_delay_ms=110.0))
+    for synapses in source.network.named_synapses().values():
+        synapses.delays.axonal_delay.data.fill_(3.0)  # of a share of 3.5 there, and of 2.5 here
+        synapses.delays.dendritic_delay.data.fill_(0.0)
+    torch.save({"state_dict": source.state_dict(), "epoch": 0}, tmp_path / "a.ckpt")
+    model = Network(structured("hybrid", 1, fixed=False, max_delay_ms=90.0))
+    with pytest.raises(InputError, match="`max_delay_ms` must be at least that of its run"):
+        start_from(model, tmp_path / "a.ckpt")
+
+
 def test_fixed_delays_are_the_whole_steps_of_the_learned_ones_and_stay_so(tmp_path):
     source = trained(tmp_path / "a.ckpt")
     layers = list(source.network.named_synapses().values())
