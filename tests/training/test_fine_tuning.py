@@ -94,6 +94,9 @@ KINDS = {  # synapses, or recurrent ones, with parts that are learned first and 
 def structured(kind, seed, *, fixed, **more):
     cls, parts, options, offset_ms = KINDS[kind]
     rule = partial(SummedDelays, offset_ms=offset_ms, start=partial(Uniform, low_ms=5.0, high_ms=40.0))
+    rule = partial(
+        rule, rounding="stochastic" if kind == "hybrid" else "none"
+    )  # which leaves fixed ones alone
     rule = partial(rule, learned=() if fixed else parts, fixed=parts if fixed else ())
     made = partial(cls, delays=rule, **options | more)
     torch.manual_seed(seed)
@@ -118,6 +121,21 @@ def test_every_kind_of_delay_answers_as_the_trained_network_and_is_whole_in_trai
             trained, deployed = (synapses.train(mode).dense_kernel().detach() for mode in (True, False))
             assert torch.equal(trained[: len(deployed)], deployed)
             assert not trained[len(deployed) :].any()
+
+
+@pytest.mark.parametrize("delays", ["fixed", "learned"])
+def test_a_window_that_follows_its_delays_has_room_for_all(delays, tmp_path):
+    start = partial(Uniform, low_ms=5.0, high_ms=44.0)
+    source, model = (
+        DelayClassifier(config(max_delay_ms=None, start=start, delays=mode)) for mode in ("learned", delays)
+    )
+    for synapses in source.network.named_synapses().values():
+        synapses.delay.data.fill_(7.4)  # longer than any here, and between two steps
+        synapses.constrain()
+    torch.save({"state_dict": source.state_dict(), "epoch": 0}, tmp_path / "a.ckpt")
+    start_from(model.network, tmp_path / "a.ckpt")
+    counts = torch.rand(12, 5, 6)
+    assert torch.equal(model.eval()(counts), source.eval()(counts))
 
 
 def test_delays_of_a_rule_outside_the_window_are_refused(tmp_path):
