@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 NO_DELAYS = ["--model.network.synapses.delays", "none"]
@@ -251,34 +252,52 @@ def spread(values: list[float]) -> tuple[float, float]:
 
 
 def draw(groups: dict[tuple[str, str], list[Row]], path: Path) -> None:
-    """Every seed a dot, every mean a line: score by variant, and score by what it costs."""
-    kinds = list(dict.fromkeys(name for _, name in groups))
-    figure = Figure(figsize=(11.0, 4.2), layout="constrained")
-    bars, costs = figure.subplots(1, 2)
+    """Every seed a dot, every mean a line; beside it, score by cost, where variants differ in cost."""
     counted = all("synaptic_operations" in row for rows in groups.values() for row in rows)
     cost = "synaptic_operations" if counted else "seconds"
+    paid = [statistics.mean(row[cost] for row in rows) for rows in groups.values()]
+    differ = max(paid) > 1.5 * min(paid) or len(paid) == 1
+    figure = Figure(figsize=(11.0 if differ else 6.5, 4.2), layout="constrained")
+    bars, *others = figure.subplots(1, 1 + differ, squeeze=False)[0]
+    draw_scores(bars, groups)
+    for costs in others:
+        draw_costs(costs, groups, paid)
+        costs.set_xlabel("synaptic operations a sample" if counted else "seconds a run")
     share = is_share(next(iter(groups.values())))
-    for index, ((group, name), rows) in enumerate(groups.items()):
-        colour = COLOURS[kinds.index(name) % len(COLOURS)]
-        scores = [row["accuracy"] * (100 if share else 1) for row in rows]
-        mean, paid = statistics.mean(scores), statistics.mean(row[cost] for row in rows)
-        bars.plot([index] * len(rows), scores, "o", color=colour, alpha=0.6, markersize=5)
-        bars.plot([index - 0.3, index + 0.3], [mean, mean], color=colour, linewidth=2.5)
-        costs.plot(paid, mean, "o", color=colour, markersize=8)
-        costs.annotate(group, (paid, mean), xytext=(6, 3), textcoords="offset points", fontsize="small")
-    for colour, name in zip(COLOURS, kinds, strict=False):
-        costs.plot([], [], "o", color=colour, label=name)
-    names = [group if len({kind for kind, _ in groups}) > 1 else name for group, name in groups]
-    bars.set_xticks(range(len(groups)), names, rotation=40, ha="right")
-    what = "test accuracy (%)" if share else "test NMSE (log scale)"
-    paid_in = "synaptic operations a sample" if counted else "seconds a run"
-    bars.set(ylabel=what, yscale="linear" if share else "log")
-    costs.set(xscale="log", yscale=bars.get_yscale(), xlabel=f"{paid_in} (log scale)", ylabel=what)
-    figure.legend(*costs.get_legend_handles_labels(), frameon=False, loc="outside upper center", ncols=5)
-    for axis in (bars, costs):
+    figure.legend(*bars.get_legend_handles_labels(), frameon=False, loc="outside upper center", ncols=5)
+    for axis in (bars, *others):
+        axis.set_ylabel("test accuracy (%)" if share else "test NMSE (log scale)")
+        axis.set_yscale("linear" if share else "log")
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
+
+
+def draw_scores(bars: Axes, groups: dict[tuple[str, str], list[Row]]) -> None:
+    kinds = list(dict.fromkeys(name for _, name in groups))
+    for index, ((_, name), rows) in enumerate(groups.items()):
+        scores, colour = scores_of(rows), COLOURS[kinds.index(name) % len(COLOURS)]
+        bars.plot([index] * len(rows), scores, "o", color=colour, alpha=0.6, markersize=5)
+        bars.plot([index - 0.3, index + 0.3], [statistics.mean(scores)] * 2, color=colour, linewidth=2.5)
+    for colour, name in zip(COLOURS, kinds, strict=False):
+        bars.plot([], [], "o", color=colour, label=name)
+    places: dict[str, list[int]] = {}
+    for index, (group, _) in enumerate(groups):
+        places.setdefault(group, []).append(index)
+    bars.set_xticks([statistics.mean(those) for those in places.values()], list(places))
+
+
+def draw_costs(costs: Axes, groups: dict[tuple[str, str], list[Row]], paid: list[float]) -> None:
+    kinds = list(dict.fromkeys(name for _, name in groups))
+    for price, ((group, name), rows) in zip(paid, groups.items(), strict=True):
+        mean, colour = statistics.mean(scores_of(rows)), COLOURS[kinds.index(name) % len(COLOURS)]
+        costs.plot(price, mean, "o", color=colour, markersize=8)
+        costs.annotate(group, (price, mean), xytext=(6, 3), textcoords="offset points", fontsize="small")
+    costs.set_xlim(0, 1.2 * max(paid))
+
+
+def scores_of(rows: list[Row]) -> list[float]:
+    return [row["accuracy"] * (100 if is_share(rows) else 1) for row in rows]
 
 
 if __name__ == "__main__":
