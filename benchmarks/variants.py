@@ -255,7 +255,7 @@ def draw(groups: dict[tuple[str, str], list[Row]], path: Path) -> None:
     """Every seed a dot, every mean a line; beside it, score by cost, where variants differ in cost."""
     counted = all("synaptic_operations" in row for rows in groups.values() for row in rows)
     cost = "synaptic_operations" if counted else "seconds"
-    paid = [statistics.mean(row[cost] for row in rows) for rows in groups.values()]
+    paid = [statistics.median(row[cost] for row in rows) for rows in groups.values()]
     differ = max(paid) > 1.5 * min(paid) or len(paid) == 1
     figure = Figure(figsize=(11.0 if differ else 6.5, 4.2), layout="constrained")
     bars, *others = figure.subplots(1, 1 + differ, squeeze=False)[0]

@@ -19,7 +19,7 @@ def notes_on_classes(samples: Samples, where: str) -> Iterator[str]:
         samples: Those to train on.
         where: What a note calls them.
     """
-    without = sorted(set(range(len(samples.names))) - set(samples.labels.tolist()))
+    without = sorted(set(range(len(samples.names))) - samples.labels_present)
     if without:
         names = listed([samples.names[label] for label in without])
         yield (

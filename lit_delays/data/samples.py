@@ -72,6 +72,11 @@ class Samples(ABC):
         """Names of the classes by label; numbers up to the largest label where they have none."""
         return self.class_names or tuple(str(label) for label in range(int(self.labels.max()) + 1))
 
+    @property
+    def labels_present(self) -> set[int]:
+        """Classes that anything here has."""
+        return set(np.unique(self.labels).tolist())
+
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Travel to another process as a way to reopen the file, not as gigabytes."""
         return (self.reopen, ()) if self.reopen else super().__reduce_ex__(protocol)

@@ -61,13 +61,31 @@ class SeriesArrays(RealArrays):
                     f" {self.lengths.min()} to {self.lengths.max()}."
                 )
         if self.targets is not None:
-            require_length("targets", len(self.targets), len(self))
-            is_per_step = self.targets.ndim == 3 or self.targets.dtype.kind in "iu"
-            if is_per_step and self.targets.shape[1] != longest:
-                raise InputError(
-                    f"`y` must have a label for each of the {longest} steps of `x`, got"
-                    f" {self.targets.shape[1]}."
-                )
+            self._check_targets(self.targets, longest)
+
+    def _check_targets(self, targets: NDArray[Any], longest: int) -> None:
+        require_length("targets", len(targets), len(self))
+        is_class = targets.dtype.kind in "iu"
+        if (targets.ndim == 3 or is_class) and targets.shape[1] != longest:
+            raise InputError(
+                f"`y` must have a label for each of the {longest} steps of `x`, got {targets.shape[1]}."
+            )
+        end = len(self.class_names) - 1
+        if is_class and self.class_names and not IGNORE <= targets.min() <= targets.max() <= end:
+            raise InputError(
+                f"`y` must be 0 to {end}, the classes of the training file, or {IGNORE} for no label, got"
+                f" {targets.min()} to {targets.max()}."
+            )
+
+    @property
+    @override
+    def labels_present(self) -> set[int]:
+        """Classes of samples or of steps; all names where values are asked, which have none to lack."""
+        if self.targets is None:
+            return super().labels_present
+        if self.targets.dtype.kind == "f":
+            return set(range(len(self.names)))
+        return set(np.unique(self.targets).tolist()) - {IGNORE}
 
     @override
     def batch(self, indices: Ints, binning: Binning) -> DenseBatch:

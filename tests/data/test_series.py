@@ -290,6 +290,40 @@ def test_a_forecast_is_trained_tested_predicted_and_drawn(
     assert "NMSE" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("y", "lacking"),
+    [
+        (np.array([[0, 1, 2], [-1, 1, 0]]), ""),
+        (np.array([[0, 2, 2], [-1, 2, 0]]), "1 of its 3 classes (1)"),
+        (np.array([[0.5, 2.0], [1.0, 0.0]]), ""),
+        (np.zeros((2, 3, 2)), ""),
+    ],
+    ids=["all classes", "one lacks", "two values", "two values a step"],
+)
+def test_classes_are_looked_for_where_they_are_asked(
+    y: Any, lacking: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = save(tmp_path / "a.npz", x=np.ones((2, 3, 1)) * np.arange(3)[:, None], y=y)
+    SpikeData(partial(SeriesFiles, train_file=path, test_file=path, val_file=path)).setup("fit")
+    noted = capsys.readouterr().err
+    assert ("has no sample" in noted) is bool(lacking)
+    assert lacking in noted
+
+
+@pytest.mark.parametrize("label", [2, -2])
+def test_labels_of_steps_that_training_does_not_know_are_refused(label: int, tmp_path: Path) -> None:
+    x, y = np.random.default_rng(0).normal(size=(4, 3, 1)), np.array([[0, 1, -1]] * 4)
+    train = save(tmp_path / "train.npz", x=x, y=y)
+    y[1, 2] = label
+    test = save(tmp_path / "test.npz", x=x, y=y)
+    with pytest.raises(InputError) as refused:
+        SeriesFiles(train_file=train, test_file=test).open("test")
+    ends = f"{min(label, -1)} to {max(label, 1)}"
+    assert str(refused.value) == (
+        f"{test}: `y` must be 0 to 1, the classes of the training file, or -1 for no label, got {ends}."
+    )
+
+
 def test_labels_of_every_step_are_trained_and_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
