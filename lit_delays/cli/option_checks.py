@@ -157,4 +157,5 @@ def metric_names(network: Network, metric: str = "acc") -> list[str]:
     names += [f"sigma/{n}" for n in learned] if any(n.endswith(RECURRENT) for n in learned) else []
     names += [f"firing_rate/{name}" for name in layers[:-1]]
     names += [f"abs_weight/{name}" for name in network.named_synapses()]
+    names += [f"window/{name}" for name, it in network.named_synapses().items() if it.window_is_free]
     return [*names, *(f"delay_change/{name}" for name in learned)]

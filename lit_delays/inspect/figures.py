@@ -33,6 +33,7 @@ def draw_learning(rows: Rows, path: Path) -> Path | None:
         ("width of the soft delays", "sigma (time steps)", {"sigma": "sigma"}, _from_zero),
         ("learning rate", "rate (log scale)", _by_layer(rows, "lr/"), _logarithmic),
         ("movement of delays", "mean |change| (time steps)", _by_layer(rows, "delay_change/"), _from_zero),
+        ("delay window", "length (time steps)", _by_layer(rows, "window/"), _from_zero),
     ]
     shown = [panel for panel in panels if any(name in row for row in rows.values() for name in panel[2])]
     if not shown:

@@ -38,7 +38,9 @@ def observation(classes=3, spikes=True):
     return Observation(int(confusion.sum()), confusion, pairs, {}, {}, {}, sample)
 
 
-@pytest.mark.parametrize("extra", [{}, {"delay_change/hidden1": 1.5, "sigma": 2.0, "lr/delays": 0.1}])
+@pytest.mark.parametrize(
+    "extra", [{}, {"delay_change/hidden1": 1.5, "sigma": 2.0, "lr/delays": 0.1, "window/hidden1": 6.0}]
+)
 def test_learning_curves_are_drawn_from_the_table(tmp_path, extra):
     rows = {0: {"val/acc": 0.5, **extra}, 1: {"val/acc": 0.7}}
     assert is_figure(draw_learning(rows, tmp_path / "learning.png"))

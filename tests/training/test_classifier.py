@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from lit_delays.cli.main import main
 from lit_delays.errors import InputError
 from lit_delays.metrics import Activity
 from lit_delays.snn.kernels import Triangle
@@ -102,6 +103,21 @@ def test_delays_move_and_stay_in_their_range(tmp_path):
     for layer in model.network.named_synapses().values():
         delay = layer.delay.detach()
         assert 0 <= float(delay.min()) <= float(delay.max()) <= 8
+
+
+def test_a_window_that_follows_its_delays_is_in_the_table_and_may_be_watched(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    synapses = "--model.network.synapses"
+    free = [f"{synapses}.max_delay_ms=null", f"{synapses}.start=Uniform", f"{synapses}.start.high_ms=50"]
+    words = ["--data.dataset=LagDetection", "--model.network.hidden_sizes=[4]", "--trainer.max_epochs=3"]
+    watch = ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=window/hidden1"]
+    rate = ["--model.optimizer.delay_lr=1", "--sigma.start=3", "--name=free"]
+    main(["fit", *words, *free, *watch, *rate, "--trainer.accelerator=cpu"])
+    rows = read_table(tmp_path / "runs/free/metrics.csv")
+    network = load_network(tmp_path / "runs/free/checkpoints/last.ckpt").network
+    lags = {f"window/{name}": synapses.num_lags for name, synapses in network.named_synapses().items()}
+    assert {name: rows[2][name] for name in lags} == lags
+    assert len({rows[epoch]["window/hidden1"] for epoch in range(3)}) > 1
 
 
 def test_fixed_delays_stay_where_they_are_and_have_no_sigma(tmp_path):

@@ -14,7 +14,8 @@ class LayerStatistics(Callback):
     """Logs per layer and epoch how far its delays moved and how large its weights are.
 
     ``delay_change/hidden1``.. is the mean |change| of a delay in the epoch, in time steps;
-    ``abs_weight/hidden1``.. the mean |weight| of the synapses that exist.
+    ``abs_weight/hidden1``.. the mean |weight| of the synapses that exist; ``window/hidden1``.. the length of
+    a window that follows its delays, in time steps.
     """
 
     def __init__(self) -> None:
@@ -31,6 +32,8 @@ class LayerStatistics(Callback):
             weight, _ = synapses.whole_delays()
             exists = weight != 0
             pl_module.log(f"abs_weight/{name}", weight[exists].abs().mean())
+            if synapses.window_is_free:
+                pl_module.log(f"window/{name}", float(synapses.num_lags))
             if name in self._before:
                 moved = (delays[name] - self._before[name].to(delays[name])).abs()
                 has_weight = moved.shape == exists.shape  # else several synapses share a delay
