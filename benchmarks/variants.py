@@ -29,6 +29,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 NO_DELAYS = ["--model.network.synapses.delays", "none"]
 AXONAL = ["--config", "configs/recurrent/axonal.yaml"]
@@ -44,11 +45,18 @@ FORECASTS = {
 }
 WINDOW = "--model.network.synapses.max_delay_ms"
 START = "--model.network.synapses.start"
-SHORT = [f"{START}.class_path", "Uniform", f"{START}.init_args.high_ms", "50"]
+FREE = [WINDOW, "null", f"{START}.class_path", "Uniform", "--sigma.start", "25"]
 WINDOWS = {
     "fixed, 50 ms": [WINDOW, "50"],
     "fixed, 500 ms": [WINDOW, "500"],
-    "free, from 50 ms": [WINDOW, "null", *SHORT, "--sigma.start", "25"],
+    "free, from 50 ms": [*FREE, f"{START}.init_args.high_ms", "50"],
+    "free, from 500 ms, decay": [
+        *FREE,
+        f"{START}.init_args.high_ms",
+        "500",
+        "--model.optimizer.delay_decay",
+        "0.05",
+    ],
 }
 Variants = dict[tuple[str, str], list[str]]
 
@@ -131,6 +139,7 @@ STUDIES = {
     ),
 }
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")  # safe for the colour-blind
+MARKERS = "os^DvP*X"
 Row = dict[str, Any]
 
 
@@ -288,12 +297,18 @@ def draw_scores(bars: Axes, groups: dict[tuple[str, str], list[Row]]) -> None:
 
 
 def draw_costs(costs: Axes, groups: dict[tuple[str, str], list[Row]], paid: list[float]) -> None:
+    """Colours are variants, as beside it; shapes are groups."""
     kinds = list(dict.fromkeys(name for _, name in groups))
+    shapes = dict(zip(dict.fromkeys(group for group, _ in groups), MARKERS, strict=False))
     for price, ((group, name), rows) in zip(paid, groups.items(), strict=True):
-        mean, colour = statistics.mean(scores_of(rows)), COLOURS[kinds.index(name) % len(COLOURS)]
-        costs.plot(price, mean, "o", color=colour, markersize=8)
-        costs.annotate(group, (price, mean), xytext=(6, 3), textcoords="offset points", fontsize="small")
-    costs.set_xlim(0, 1.2 * max(paid))
+        colour = COLOURS[kinds.index(name) % len(COLOURS)]
+        costs.plot(price, statistics.mean(scores_of(rows)), shapes[group], color=colour, markersize=8)
+    for group, shape in shapes.items():
+        costs.plot([], [], shape, color="grey", label=group)
+    if len(shapes) > 1:
+        costs.legend(frameon=False, loc="center left")
+    costs.set_xlim(0, 1.1 * max(paid))
+    costs.xaxis.set_major_formatter(EngFormatter())
 
 
 def scores_of(rows: list[Row]) -> list[float]:
