@@ -350,6 +350,15 @@ def test_labels_of_every_step_are_trained_and_drawn(
     assert len(rows) == 1 + 60 * 20
 
 
+@pytest.mark.parametrize("lag", [1, 9, 200])
+def test_the_end_of_a_sample_does_not_tell_two_spikes_apart(lag: int) -> None:
+    """No delay of up to 100 steps, or two lags, pushes a spike out."""
+    values = LagDetection(lag_steps=lag).open("test").values
+    longest = max(100, 2 * lag)
+    assert not values[:, -longest:].any()
+    assert (values[:, : values.shape[1] - longest].sum(axis=1) == 1).all()
+
+
 def test_two_spikes_are_told_apart_by_a_delay_and_by_nothing_else() -> None:
     """In closed form: one neuron, one delay of the lag, no memory."""
     samples = LagDetection(lag_steps=9).open("test")
