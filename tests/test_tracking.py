@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import struct
+import time
 import zlib
 from collections import defaultdict
 
@@ -20,10 +21,7 @@ from lit_delays.training.epoch_table import read_table
 from .conftest import ROOT
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
-BLOCK, HEADER = (
-    2**15,
-    struct.Struct("<IHB"),
-)  # of LevelDB's log: CRC, length, part; W&B's file starts with 7 bytes
+BLOCK, HEADER = 2**15, struct.Struct("<IHB")  # of LevelDB's log: CRC, length, part; 7 bytes come first
 
 
 def records(path):
@@ -36,12 +34,22 @@ def records(path):
             continue
         crc, length, part = HEADER.unpack_from(content, place)
         data = content[place + HEADER.size : place + HEADER.size + length]
+        if len(data) < length:
+            return  # not all written yet
         assert zlib.crc32(bytes([part]) + data) == crc
         message += data
         if part in (1, 4):  # whole, or its last part
             yield Record.FromString(message)
             message = b""
         place += HEADER.size + length
+
+
+def wait_until_written(path, limit_s=120):
+    """W&B's other process writes the file in its own time, after `wandb.finish` too; `exit` comes last."""
+    ends = time.monotonic() + limit_s
+    while not any(record.HasField("exit") for record in records(path)):
+        assert time.monotonic() < ends, f"{path} has no end after {limit_s} s"
+        time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +70,8 @@ def run(tmp_path_factory):
             ]
         )
         wandb.finish()
+    (path,) = folder.glob("runs/tracked/wandb/offline-run-*/run-*.wandb")
+    wait_until_written(path)
     return folder / "runs/tracked"
 
 
