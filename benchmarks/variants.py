@@ -45,6 +45,8 @@ FORECASTS = {
 }
 WINDOW = "--model.network.synapses.max_delay_ms"
 START = "--model.network.synapses.start"
+# Delays grow only while the soft kernels reach further than they do: sigma shrinks as slowly as it may.
+GROW = ["--model.optimizer.delay_lr", "1", "--sigma.duration", "1"]
 FREE = [WINDOW, "null", f"{START}.class_path", "Uniform", "--sigma.start", "25"]
 WINDOWS = {
     "fixed, 50 ms": [WINDOW, "50"],
@@ -55,7 +57,7 @@ WINDOWS = {
         f"{START}.init_args.high_ms",
         "500",
         "--model.optimizer.delay_decay",
-        "0.05",
+        "0.005",
     ],
 }
 Variants = dict[tuple[str, str], list[str]]
@@ -114,7 +116,7 @@ STUDIES = {
     "windows": Study(
         "tasks/lag_detection",
         {
-            (f"lag {steps}", name): [*lag(steps), *words]
+            (f"lag {steps}", name): [*lag(steps), *GROW, *words]
             for steps in (40, 2)
             for name, words in WINDOWS.items()
         },

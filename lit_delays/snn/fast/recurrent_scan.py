@@ -3,6 +3,7 @@ r"""Neurons whose output comes back to them, as one operation with a backward pa
 The loop over time cannot be avoided: what is due in a step depends on the spikes of the step before. But most
 of what is due depends on older ones. So time goes in blocks: what all earlier spikes bring to a block is one
 product, and only spikes of the block itself are added step by step. It keeps the voltage, and nothing else.
+On a GPU two kernels do all steps, where the synapses of a neuron share their delay: :mod:`.recurrent_triton`.
 
 The gradient is the same recurrence backwards in time. With the gradient of the current :math:`\bar x[t]`,
 
@@ -23,6 +24,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lit_delays.snn.delayed_sum import delayed_sum
+from lit_delays.snn.fast.lif_scan import fits_triton
 from lit_delays.snn.fast.memory_pool import recycled_like
 from lit_delays.snn.fast.neuron_steps import NeuronSteps, steps_of
 from lit_delays.snn.fast.past_sums import (
@@ -34,7 +36,9 @@ from lit_delays.snn.fast.past_sums import (
 )
 from lit_delays.snn.fast.uncompiled import uncompiled
 from lit_delays.snn.neurons import Neuron
+from lit_delays.snn.neurons.two_states import Coefficients
 from lit_delays.snn.recurrence import run_recurrent
+from lit_delays.snn.separated_sum import delayed_each
 from lit_delays.snn.synapses import Synapses
 
 
@@ -53,7 +57,9 @@ def recurrent_scan(neuron: Neuron, synapses: Synapses, current: Tensor, mask: Te
         if (bias := getattr(synapses, "bias", None)) is not None:
             current = current + mask * bias
         inputs = current, mask, taps, weight, steps, neuron, *steps.learned_by(neuron)
-        spikes: Tensor = _Recurrent.apply(*inputs)  # type: ignore[no-untyped-call]
+        has_kernels = weight is not None and current.dtype == torch.float32 and fits_triton(current)
+        loop = RecurrentKernels if has_kernels else _Recurrent
+        spikes: Tensor = loop.apply(*inputs)  # type: ignore[no-untyped-call]
     return spikes
 
 
@@ -103,6 +109,50 @@ class _Recurrent(torch.autograd.Function):
             future.add(from_now, result[t] * mask)
         grads = _grads(spikes, result * mask, taps, weight, future)
         return result, None, *grads, None, None, *neurons.grads()
+
+
+class RecurrentKernels(torch.autograd.Function):
+    """The same on a GPU, where all synapses of a neuron share their delay."""
+
+    @staticmethod
+    def forward(  # noqa: D102
+        ctx: Any,
+        current: Tensor,
+        mask: Tensor,
+        taps: Tensor,
+        weight: Tensor,
+        steps: type[NeuronSteps],
+        neuron: Neuron,
+        *learned: Tensor,
+    ) -> Tensor:
+        from lit_delays.snn.fast import recurrent_triton
+
+        equation = recurrent_triton.Equation.of(neuron, learned, current)
+        inputs = current.contiguous(), mask.contiguous(), taps.contiguous(), weight
+        spikes, potential, slow, total = recurrent_triton.forward(equation, *inputs)
+        learns = any(ctx.needs_input_grad[6:])
+        for_learned = slow if learns and steps.num_states > 1 else None, total if learns else None
+        ctx.save_for_backward(spikes, potential, *inputs[1:], *for_learned)
+        ctx.equation, ctx.neuron = equation, neuron
+        return spikes
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102
+        from lit_delays.snn.fast import recurrent_triton
+
+        spikes, potential, mask, taps, weight, *for_learned = ctx.saved_tensors
+        equation = ctx.equation
+        bars, back = recurrent_triton.backward(equation, grad, potential, mask, taps, weight)
+        result = bars[0] * equation.coefficients[Coefficients._fields.index("ui")]
+        with torch.enable_grad():
+            late = torch.cat([torch.zeros_like(spikes[:1]), spikes[:-1]])
+            leaf = taps.detach().requires_grad_()
+            delayed = delayed_each(late, leaf, len(late))
+        grad_taps = torch.autograd.grad(delayed, leaf, back)[0]
+        grad_weight = torch.einsum("tbo,tbj->oj", result * mask, delayed.detach())
+        learned = recurrent_triton.learned_grads(equation, ctx.neuron, bars, potential, *for_learned)
+        return result, None, grad_taps, grad_weight, None, None, *learned
 
 
 def _past(taps: Tensor, weight: Tensor | None, current: Tensor) -> PastSums:
