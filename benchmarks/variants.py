@@ -57,7 +57,7 @@ WINDOWS = {
         f"{START}.init_args.high_ms",
         "500",
         "--model.optimizer.delay_decay",
-        "0.005",
+        "0.02",
     ],
 }
 Variants = dict[tuple[str, str], list[str]]

@@ -22,6 +22,9 @@ class Interface:
         channels_per_bin: Neighbouring channels of a recording that one input merges.
         binning: How time is cut into steps: ``uniform``, or the ``paper``'s.
         clip_ms: Length that is kept of a sample, in ms from its first spike; None for all of it.
+        task: What is asked of the network: a class of :mod:`lit_delays.tasks`, or the path of another one.
+        scale: Mean and standard deviation of every channel of a real-valued recording, whose values a network
+            takes in deviations from the mean; None where inputs are as they come.
         dataset: The data set that it was trained on, with its options, as plain values.
 
     Raises:
@@ -38,6 +41,8 @@ class Interface:
     channels_per_bin: int = 1
     binning: str = "uniform"
     clip_ms: float | None = None
+    task: str = "ClassPerSequence"
+    scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     dataset: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -51,6 +56,9 @@ class Interface:
         self._require("binning", self.binning in BINNINGS, f"be {' or '.join(BINNINGS)}")
         is_time = type(clip_ms) in (int, float) and 0 < (clip_ms or 0) < math.inf
         self._require("clip_ms", clip_ms is None or is_time, "be above 0 ms, or null")
+        self._require("task", isinstance(self.task, str) and bool(self.task), "name what is asked")
+        rule = "be a mean and a deviation above 0 for every channel, all finite, or null"
+        self._require("scale", self.scale is None or _is_scale(self.scale), rule)
         self._require("dataset", isinstance(self.dataset, Mapping), "be a mapping")
 
     def _require(self, name: str, holds: bool, rule: str) -> None:
@@ -73,8 +81,20 @@ class Interface:
         known = {item.name for item in fields(cls)}
         if not isinstance(values, Mapping) or set(values) - known or "class_names" not in values:
             raise InputError(f"an interface must have {', '.join(sorted(known))}, got {values!r:.200}.")
-        names = values["class_names"]
-        return cls(**{**values, "class_names": tuple(names) if isinstance(names, list) else names})
+        return cls(**{name: _tuples(value) if name != "dataset" else value for name, value in values.items()})
+
+
+def _tuples(value: Any) -> Any:
+    """Lists, which files have, as tuples."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _is_scale(value: Any) -> bool:
+    if not (isinstance(value, tuple) and len(value) == 2 and all(isinstance(row, tuple) for row in value)):
+        return False
+    mean, deviation = value
+    is_whole = all(type(number) in (int, float) and math.isfinite(number) for number in (*mean, *deviation))
+    return is_whole and 0 < len(mean) == len(deviation) and min(deviation) > 0
 
 
 def _is_size(value: Any) -> bool:

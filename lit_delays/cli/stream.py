@@ -52,11 +52,28 @@ def stream(args: list[str]) -> None:
     parser.add_allow_import()
     options = parser.parse_args(args)
     network = load(options.model)
+    refuse_other_tasks(network)
     binning, num_units = input_of(network, options.channels_per_bin)
     if options.events == "-":
         follow(network, live_counts(binning, num_units, read_lines(sys.stdin)))
     else:
         follow(network, recorded_counts(binning, num_units, Path(options.events), options.sample))
+
+
+def refuse_other_tasks(network: Network) -> None:
+    """Events in, a running class out: what a network must be for.
+
+    Raises:
+        InputError: If its inputs are real values, or it is asked something else.
+    """
+    known = network.interface
+    if known is None or (known.scale is None and known.task == "ClassPerSequence"):
+        return
+    what = f"this network is one of {known.task}" if known.scale is None else "its inputs are real values"
+    raise InputError(
+        f"`stream` turns events into the class of a sequence, but {what}; run it in Python, step by step:"
+        " `lit_delays.deploy.stream.Stream`, whose answer is the `readout` of a step."
+    )
 
 
 def input_of(network: Network, channels_per_bin: int | None = None) -> tuple[Binning, int]:

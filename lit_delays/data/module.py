@@ -135,6 +135,8 @@ class SpikeData(pl.LightningDataModule):
             channels_per_bin=self.dataset.channels_per_bin,
             binning=self.dataset.binning,
             clip_ms=self.binning.clip_ms,
+            task=self.task_name,
+            scale=self.dataset.scale,
             dataset=self._chosen.plain,
         )
 

@@ -21,8 +21,11 @@ from lit_delays.data.datasets import (
     YinYang,
 )
 from lit_delays.data.datasets.mackey_glass import mackey_glass
+from lit_delays.data.datasets.series_files import crossings
 from lit_delays.data.datasets.yin_yang import class_of, make_points
 from lit_delays.data.module import SpikeData
+from lit_delays.deploy.loading import load
+from lit_delays.deploy.stream import Stream
 from lit_delays.errors import InputError
 
 SHARED = Path(__file__).parents[2].parent / "shared"  # beside the project, where it is
@@ -367,3 +370,44 @@ def test_two_spikes_are_told_apart_by_a_delay_and_by_nothing_else() -> None:
     late[:, :9] = 0
     meets = ((late + x[..., 1]) >= 2).any(dim=1)
     assert np.array_equal(meets.numpy().astype(int), 1 - samples.labels)
+
+
+@pytest.mark.parametrize("inputs", ["values", "crossings"])
+def test_an_exported_network_knows_the_scale_of_its_sensors(
+    inputs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Raw values, scaled as the export says, give in a stream what `predict` wrote."""
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    x = random.normal(size=(40, 12, 2)).cumsum(axis=1) * [3, 50] + [100, -7]
+    y = (x[..., 0] > 100).astype(np.int64)
+    path = save(tmp_path / "a.npz", x=x, y=y)
+    data = [f"--data.dataset.{split}_file={path}" for split in ("train", "test")]
+    words = ["--model.network.hidden_sizes=[8]", "--trainer.max_epochs=2", "--trainer.accelerator=cpu"]
+    asked = ["--data.dataset=SeriesFiles", *data, f"--data.dataset.inputs={inputs}"]
+    main(["fit", *asked, *words, "--name=sensor"])
+    main(["predict", "--config=runs/sensor/config.yaml"])
+    main(["export", "runs/sensor", "--format=safetensors", "--output=net"])
+
+    network = load("net")
+    assert network.interface is not None
+    assert network.interface.task == "ClassPerStep"
+    assert network.interface.scale is not None
+    mean, deviation = map(np.array, network.interface.scale)
+    np.testing.assert_allclose(mean, x.mean(axis=(0, 1)))
+    scaled = ((x - mean) / deviation).astype(np.float32)
+    seen = scaled if inputs == "values" else crossings(scaled, 0.5)
+    stream = Stream(network)
+    steps = [int(stream.step(now).readout.argmax()) for now in seen[3]]
+    rows = (tmp_path / "runs/sensor/predictions.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[2] for row in rows if row.startswith("3,")] == [str(step) for step in steps]
+
+    card = (tmp_path / "net/README.md").read_text()
+    assert "in every step, the class of the largest readout" in card
+    assert f"with means {mean[0]:.6g}, {mean[1]:.6g} and deviations {deviation[0]:.6g}, " in card
+    assert ("as often as channel c has risen by another 0.5" in card) == (inputs == "crossings")
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stopped:
+        main(["stream", "net", "events.h5"])
+    assert stopped.value.code == 2
+    assert "its inputs are real values; run it in Python" in capsys.readouterr().err

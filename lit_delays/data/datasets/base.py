@@ -29,6 +29,8 @@ class Dataset(ABC):
         num_units: Channels of a recording; None where inputs are no spikes of channels.
         channels_per_bin: Neighbouring channels of a recording that are merged into one input.
         binning: How the times of its spikes are cut into steps.
+        scale: Mean and standard deviation of every channel, where values are taken in deviations from the
+            mean; a network keeps them.
         task: What is asked of a network: a class of :mod:`lit_delays.tasks`, or the path of another one.
         names_speakers: Whether samples must name who spoke them. If they need not and do not, validation
             by speakers means a random share.
@@ -39,6 +41,7 @@ class Dataset(ABC):
     num_units: int | None = None
     channels_per_bin: int = 1
     binning: BinningName = "uniform"
+    scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     task: str = "ClassPerSequence"
     names_speakers: bool = False
 

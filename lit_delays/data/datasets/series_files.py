@@ -81,6 +81,12 @@ class SeriesFiles(Dataset):
         deviation = steps.std(axis=0)
         return steps.mean(axis=0), np.where(deviation > 0, deviation, 1)
 
+    @property
+    def scale(self) -> tuple[tuple[float, ...], tuple[float, ...]]:  # type: ignore[override]
+        """The same as plain numbers, which a trained network keeps."""
+        mean, deviation = self._scale
+        return tuple(mean.tolist()), tuple(deviation.tolist())
+
     @override
     def open(self, split: Split) -> SeriesArrays:
         series = self._train if split == "train" else read_series(self.files[split])

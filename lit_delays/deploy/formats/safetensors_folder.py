@@ -219,7 +219,8 @@ def _card(network: Network, name: str, facts: tuple[str, ...], license_: str) ->
         name=markdown(name),
         path=json.dumps(name),
         license=license_,
-        decision=config.decision,
+        answer=_answer(network),
+        run=RUN_PER_STEP if _task(network) != "ClassPerSequence" else RUN,
         time_step=config.time_step_ms,
         inputs=config.num_inputs,
         counts=_counts(network.interface, config.time_step_ms),
@@ -230,8 +231,22 @@ def _card(network: Network, name: str, facts: tuple[str, ...], license_: str) ->
     )
 
 
+def _task(network: Network) -> str:
+    return network.interface.task if network.interface else "ClassPerSequence"
+
+
+def _answer(network: Network) -> str:
+    """Where an answer is read."""
+    task = _task(network)
+    if task == "ClassPerSequence":
+        return f"`{network.config.decision}` of the readout over time"
+    return ANSWERS.get(task, f"as {markdown(task)} says")
+
+
 def _counts(interface: Interface | None, step_ms: float) -> str:
     """How events become counts."""
+    if interface is not None and interface.scale is not None:
+        return _scaled(interface)
     if interface is None or interface.num_units is None:
         return "What the inputs are is not known here."
     merged, clip_ms = interface.channels_per_bin, interface.clip_ms
@@ -240,6 +255,22 @@ def _counts(interface: Interface | None, step_ms: float) -> str:
     return (
         f"An event of channel c (of {interface.num_units}) adds 1 to input {heard}, in the time step"
         f" {WINDOWS[interface.binning].format(step_ms)}.{cut}"
+    )
+
+
+def _scaled(interface: Interface) -> str:
+    """How real values become currents, or crossings."""
+    assert interface.scale is not None
+    mean, deviation = (", ".join(f"{number:.6g}" for number in row) for row in interface.scale)
+    told = f"A channel counts in deviations from its mean: (value - mean) / deviation, with means {mean} and"
+    told += f" deviations {deviation}."
+    options = interface.dataset.get("init_args", {})
+    if options.get("inputs") != "crossings":
+        return told + " Input c is channel c."
+    threshold = options.get("threshold")
+    return (
+        f"{told} Input c spikes as often as channel c has risen by another {threshold:g}, and input c + "
+        f"{len(interface.scale[0])} as often as it has fallen by that."
     )
 
 
@@ -271,6 +302,13 @@ WINDOWS = {
     "uniform": "floor((t - t of the first event) / {:g} ms); the last step takes an event on its right edge",
     "paper": "that starts at the first event after the step before, and takes {:g} ms with both edges",
 }
+RUN = "scores = network.scores(counts)  # counts (time, batch, channels) -> (batch, classes)"
+RUN_PER_STEP = "readout = network(inputs)  # inputs (time, batch, channels) -> (time, batch, outputs)"
+ANSWERS = {  # of the tasks besides a class per sequence
+    "ClassPerStep": "in every step, the class of the largest readout",
+    "ValuePerSequence": "the readout of the step of the last input",
+    "ValuePerStep": "the readout of every step",
+}
 CARD_TEXT = """---
 library_name: lit_delays
 license: {license}
@@ -289,8 +327,8 @@ https://arxiv.org/abs/2306.17670), as it ships: delays are whole time steps of
 |---|---|---|---|
 {rows}
 
-- Input: spike counts of {inputs} channels per time step. {counts}
-- Answer: `{decision}` of the readout over time. Classes: {classes}.
+- Input: {inputs} numbers per time step. {counts}
+- Answer: {answer}. Outputs: {classes}.
 - A neuron's input x[t] is the sum of its bias and the weights of all spikes sent `delay` steps ago.
 {rules}
 
@@ -298,7 +336,7 @@ https://arxiv.org/abs/2306.17670), as it ships: delays are whole time steps of
 import lit_delays
 
 network = lit_delays.load({path})
-scores = network.scores(counts)  # counts (time, batch, channels) -> (batch, classes)
+{run}
 ```
 
 `config.json` lists every constant for other programs.
