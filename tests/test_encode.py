@@ -197,24 +197,24 @@ def test_where_all_recordings_are_bad_nothing_is_written(tmp_path, capsys):
 
 
 def test_a_run_that_is_cut_off_goes_on_where_it_was(tmp_path, capsys, monkeypatch):
-    paths = [record(tmp_path / f"{index}.wav", glide(index=index)) for index in range(4)]
+    paths = [record(tmp_path / f"{index}.wav", glide(index=index)) for index in range(6)]
     main(["encode", *paths, "-o", "uncut.h5"])
-    encoded, hear = [], encoding.sound_to_spikes
+    encoded, hear = [], encoding.sounds_to_spikes
 
-    def cut(samples, *others):
-        if len(encoded) == 3:
+    def cut(sounds, *others):
+        if len(encoded) == encoding.SIDE_BY_SIDE:
             raise KeyboardInterrupt
-        encoded.append(samples)
-        return hear(samples, *others)
+        encoded.extend(sounds)
+        return hear(sounds, *others)
 
-    monkeypatch.setattr(encoding, "sound_to_spikes", cut)
+    monkeypatch.setattr(encoding, "sounds_to_spikes", cut)
     with pytest.raises(SystemExit) as stopped:
         main(["encode", *paths, "-o", "out.h5"])
     assert stopped.value.code == 130
     assert not (tmp_path / "out.h5").exists()
-    monkeypatch.setattr(encoding, "sound_to_spikes", lambda *args: encoded.append(args[0]) or hear(*args))
+    monkeypatch.setattr(encoding, "sounds_to_spikes", lambda *args: encoded.extend(args[0]) or hear(*args))
     main(["encode", *paths, "-o", "out.h5"])
-    assert len(encoded) == 4
+    assert len(encoded) == 6
     assert content("out.h5") == content("uncut.h5")
     assert not (tmp_path / ".out.h5.encoded").exists()
 

@@ -26,12 +26,14 @@ class BushyCells:
     """Cells at rest, one a channel; they take one segment after another.
 
     Args:
-        num_channels: Number of cells.
+        num_recordings: Recordings side by side.
+        num_channels: Number of cells of each.
     """
 
-    def __init__(self, num_channels: int) -> None:
-        self.current, self.v_mem = np.zeros((2, num_channels), np.float32)
-        self.awake_at = np.zeros(num_channels, np.int64)
+    def __init__(self, num_recordings: int, num_channels: int) -> None:
+        self.num_channels = num_channels
+        self.current, self.v_mem = np.zeros((2, num_recordings * num_channels), np.float32)
+        self.awake_at = np.zeros(num_recordings * num_channels, np.int64)
         self.step = 0
         steps = np.arange(BLOCK + 1)
         self.keep_current = np.exp(-steps * 1000 / (RATE * TAU_SYN_MS)).astype(np.float32)
@@ -42,6 +44,11 @@ class BushyCells:
         since = np.subtract.outer(steps, steps)
         self.kernel = np.where(since >= 0, self.left[since], np.float32(0))
 
+    def drop(self, channels: NDArray[np.int64]) -> None:
+        """Go on without some cells."""
+        self.current, self.v_mem = np.delete([self.current, self.v_mem], channels, axis=1)
+        self.awake_at = np.delete(self.awake_at, channels)
+
     def spikes(self, num_fired: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Steps and channels of the spikes, in order, given the number of fibres that fire, ``(T, N)``."""
         found = [self._block(num_fired[start : start + BLOCK]) for start in range(0, len(num_fired), BLOCK)]
@@ -50,23 +57,33 @@ class BushyCells:
 
     def _block(self, num_fired: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         num_steps = len(num_fired)
-        fired = num_fired.astype(np.float32)
-        v_mem = self.kernel[:num_steps, :num_steps] @ fired
-        v_mem += np.outer(self.keep_voltage[1 : num_steps + 1], self.v_mem)
-        v_mem += np.outer(self.left[:num_steps], self.keep_current[1] * self.current)
+        v_mem = self._charge(num_fired)
         self._rest(v_mem)
         fires = v_mem >= 1
         channels = np.flatnonzero(fires.any(axis=0))
         first = fires[:, channels].argmax(axis=0)
-        self.current = (
-            self.keep_current[num_steps] * self.current + self.keep_current[:num_steps][::-1] @ fired
-        )
-        self.v_mem = v_mem[-1]
+        self.v_mem = v_mem[-1].copy()
         self.v_mem[channels] = 0
         self.awake_at[channels] = self.step + first + BLOCK
         order, start = np.argsort(first, kind="stable"), self.step
         self.step += num_steps
         return start + first[order], channels[order]
+
+    def _charge(self, num_fired: NDArray[np.uint8]) -> Floats:
+        """Voltages ``(T, N)`` of a block in which no cell fires; the current goes on to its end."""
+        num_steps = len(num_fired)
+        matrix = np.zeros((num_steps + 1, num_steps + 2), np.float32)
+        matrix[:-1, :-2] = self.kernel[:num_steps, :num_steps]
+        matrix[:-1, -2] = self.keep_voltage[1 : num_steps + 1]
+        matrix[:-1, -1] = self.left[:num_steps] * self.keep_current[1]
+        matrix[-1, :-2], matrix[-1, -1] = self.keep_current[:num_steps][::-1], self.keep_current[num_steps]
+        before = np.concatenate([num_fired, self.v_mem[None], self.current[None]], dtype=np.float32)
+        after = np.empty((num_steps + 1, before.shape[1]), np.float32)
+        for first in range(0, before.shape[1], self.num_channels):  # as large a product for any number
+            mine = slice(first, first + self.num_channels)
+            np.matmul(matrix, before[:, mine], out=after[:, mine])
+        self.current = after[-1]
+        return after[:-1]
 
     def _rest(self, v_mem: Floats) -> None:
         """Keep cells that have fired at 0 until they wake up, whatever comes in, and start from there."""

@@ -29,8 +29,9 @@ Floats = NDArray[np.float32]
 
 AUDIO_RATE, RATE = 48_000, 24_000  # Hz; the membrane is as fast as half the sound
 NUM_CHANNELS = 700  # from the base, 22 kHz, to the apex, 110 Hz
-BLOCK, STEPS = 50, 575  # channels filtered, and steps handed on, at once: they fit a processor's cache
-SEGMENT, AFTER, BEFORE = 11_008, 2560, 256  # steps filtered at once, and of the sound around them that count
+BLOCK, STEPS = 50, 150  # channels filtered, and steps handed on, at once: they fit a processor's cache
+# steps filtered at once, a second of sound in two, and of the sound around them that count
+SEGMENT, AFTER, BEFORE = 12_184, 2560, 256
 SIZE = BEFORE + SEGMENT + AFTER
 LENGTH = 3.5
 STIFFNESS, ALPHA, SLACK = 1e9, 3.0, 3500.0  # C, alpha, a

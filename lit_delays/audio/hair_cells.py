@@ -37,6 +37,11 @@ class HairCells:
         levels = np.array([cleft * lost / open_at_rest, cleft, cleft * REUPTAKE / REPROCESSING], np.float32)
         self.free, self.cleft, self.returning = np.repeat(levels[:, None], num_channels, axis=1)
 
+    def drop(self, channels: NDArray[np.int64]) -> None:
+        """Go on without some cells."""
+        levels = np.delete([self.free, self.cleft, self.returning], channels, axis=1)
+        self.free, self.cleft, self.returning = levels
+
     def firing_probability(self, velocity: Floats) -> Floats:
         """Chance of a rested fibre to fire in a step, given the velocity, both ``(T, N)``; in its place."""
         dt = np.float32(1 / RATE)
@@ -70,57 +75,79 @@ class HairCells:
 
 
 class Fibres:
-    """Forty fibres a channel, one bit of a word each.
+    """Forty fibres a channel, one bit of a word each, of recordings side by side.
 
     Args:
-        num_channels: Number of channels.
-        random: Where their chances come from.
+        num_channels: Number of channels of a recording.
+        random: Where the chances of each come from.
     """
 
-    def __init__(self, num_channels: int, random: np.random.Generator) -> None:
-        self.random = random
-        self.fired = np.zeros((REST - 1, num_channels), np.uint64)
+    def __init__(self, num_channels: int, random: list[np.random.Generator]) -> None:
+        self.num_channels, self.random = num_channels, random
+        self.fired = np.zeros((REST - 1, len(random) * num_channels), np.uint64)
 
-    def spikes(self, probability: Floats) -> NDArray[np.uint8]:
-        """Number of fibres that fire, shape ``(T, N)``, given the probability of each in each step."""
-        wanted = self._draw(probability)
-        num_steps, rest = len(wanted), REST - 1
-        words = np.concatenate([self.fired, wanted])
+    def drop(self, channels: NDArray[np.int64]) -> None:
+        """Go on without the recordings of these channels."""
+        self.fired = np.delete(self.fired, channels, axis=1)
+        over = set((channels // self.num_channels).tolist())
+        self.random = [random for index, random in enumerate(self.random) if index not in over]
+
+    def spikes(self, probability: Floats, lengths: list[int]) -> NDArray[np.uint8]:
+        """Number of fibres that fire.
+
+        Args:
+            probability: Of each channel's to fire in each step, shape ``(T, recordings N)``.
+            lengths: Steps of each recording; later ones draw no chances.
+        """
+        num_steps, rest = len(probability), REST - 1
+        words = np.zeros((rest + num_steps, probability.shape[1]), np.uint64)
+        words[:rest] = self.fired
+        for index, (random, length) in enumerate(zip(self.random, lengths, strict=True)):
+            mine = slice(index * self.num_channels, (index + 1) * self.num_channels)
+            words[rest : rest + length, mine] = _draw(probability[:length, mine], random)
         # a window of REST - 1 steps is the end of one block and the start of the next
         for block in range(rest, len(words), rest):
-            before = np.bitwise_or.accumulate(words[block - rest : block][::-1])[::-1]
-            since, blocked = np.zeros_like(before[0]), np.empty_like(before[0])
-            for fired, earlier in zip(words[block : block + rest], before, strict=False):
-                np.bitwise_or(earlier, since, out=blocked)
-                np.invert(blocked, out=blocked)
-                np.bitwise_and(fired, blocked, out=fired)
-                np.bitwise_or(since, fired, out=since)
+            _let_rest(words[block - rest : block], words[block : block + rest])
         self.fired = words[num_steps:]
         number: NDArray[np.uint8] = np.bitwise_count(words[rest:])
         return number
 
-    def _draw(self, probability: Floats) -> NDArray[np.uint64]:
-        """Which fibres would fire if they were rested, as bits.
 
-        The events of 40 fibres are those of a Poisson process, each given to a fibre by chance: two that meet
-        in one fibre and step are one, which makes the chance of a fibre ``1 - exp(-rate) = probability``.
-        """
-        uniform = self.random.random(probability.size, np.float32)
-        words = np.zeros(probability.size, np.uint64)
-        at = np.flatnonzero(uniform > _power_40(1 - probability.ravel()))
-        chance = 1 - uniform[at].astype(np.float64)  # never 0, or there were no end of events
-        rate = -NUM_FIBRES * np.log1p(-probability.ravel()[at].astype(np.float64))
-        number, term = 1, np.exp(-rate)
-        more = 1 - term  # probability of at least ``number`` events
-        while len(at):
-            fibre = self.random.integers(NUM_FIBRES, size=len(at), dtype=np.uint8)
-            words[at] |= np.uint64(1) << fibre.astype(np.uint64)
-            term = term * rate / number
-            more = more - term
-            kept = chance < more
-            at, rate, chance, term, more = at[kept], rate[kept], chance[kept], term[kept], more[kept]
-            number += 1
-        return words.reshape(probability.shape)
+def _let_rest(earlier: NDArray[np.uint64], now: NDArray[np.uint64]) -> None:
+    """Silence what fired in the window before, or earlier in this one, less than a rest ago."""
+    fired = np.zeros_like(earlier)  # in this step of the window before, or in a later one
+    fired[-1] = earlier[-1]
+    for step in range(len(earlier) - 2, -1, -1):
+        np.bitwise_or(fired[step + 1], earlier[step], out=fired[step])
+    now &= np.invert(fired[: len(now)], out=fired[: len(now)])
+    rested = np.full_like(now[0], -1 % 2**64)
+    for words in now:
+        np.bitwise_and(words, rested, out=words)
+        np.bitwise_xor(rested, words, out=rested)
+
+
+def _draw(probability: Floats, random: np.random.Generator) -> NDArray[np.uint64]:
+    """Which fibres would fire if they were rested, as bits, ``(T, N)``.
+
+    The events of 40 fibres are those of a Poisson process, each given to a fibre by chance: two that meet
+    in one fibre and step are one, which makes the chance of a fibre ``1 - exp(-rate) = probability``.
+    """
+    shape, probability = probability.shape, probability.ravel()
+    uniform, words = random.random(probability.size, np.float32), np.zeros(probability.size, np.uint64)
+    at = np.flatnonzero(uniform > _power_40(1 - probability))
+    chance = 1 - uniform[at].astype(np.float64)  # never 0, or there were no end of events
+    rate = -NUM_FIBRES * np.log1p(-probability[at].astype(np.float64))
+    number, term = 1, np.exp(-rate)
+    more = 1 - term  # probability of at least ``number`` events
+    while len(at):
+        fibre = random.integers(NUM_FIBRES, size=len(at), dtype=np.uint8)
+        words[at] |= np.uint64(1) << fibre.astype(np.uint64)
+        term = term * rate / number
+        more = more - term
+        kept = chance < more
+        at, rate, chance, term, more = at[kept], rate[kept], chance[kept], term[kept], more[kept]
+        number += 1
+    return words.reshape(shape)
 
 
 def _power_40(x: Floats) -> Floats:

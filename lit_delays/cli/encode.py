@@ -11,16 +11,17 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lit_delays.audio.cochlea import AUDIO_RATE, SIZE, transfer_function
-from lit_delays.audio.inner_ear import sound_to_spikes
-from lit_delays.audio.recordings import find_recordings, read_recording, require_soundfile
+from lit_delays.audio.inner_ear import SIDE_BY_SIDE, sounds_to_spikes
+from lit_delays.audio.recordings import Recording, find_recordings, read_recording, require_soundfile
 from lit_delays.cli.arguments import Arguments
 from lit_delays.data.class_names import check_class_names
 from lit_delays.data.storage import array_file
@@ -33,7 +34,7 @@ from lit_delays.progress import track
 from lit_delays.security.hdf5_guard import open_hdf5
 
 LabelRule = Literal["folder", "name", "none"]
-EAR_VERSION = 2  # of the stored membrane; one of another version is made anew
+EAR_VERSION = 3  # of the stored membrane and spikes; those of another version are made anew
 
 
 @dataclass(frozen=True)
@@ -123,13 +124,14 @@ def _names_in(keys_of: Path) -> tuple[str, ...]:
 
 def _encoded(paths: list[Path], seed: int, kept: Path, jobs: int) -> Iterator[Encoded | str]:
     """The spikes of every recording, in order, or what is wrong with it."""
-    encode_one = partial(_encode_one, seed=seed, kept=kept)
+    encode_some = partial(_encode_some, seed=seed, kept=kept)
+    groups = [paths[first : first + SIDE_BY_SIDE] for first in range(0, len(paths), SIDE_BY_SIDE)]
     if jobs == 1:
-        yield from track(map(encode_one, paths), "encoding", len(paths))
+        yield from track(chain.from_iterable(map(encode_some, groups)), "encoding", len(paths))
         return
-    with ProcessPoolExecutor(min(jobs, len(paths)), get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(jobs, len(groups)), get_context("spawn")) as pool:
         try:
-            yield from track(pool.map(encode_one, paths), "encoding", len(paths))
+            yield from track(chain.from_iterable(pool.map(encode_some, groups)), "encoding", len(paths))
         except BrokenProcessPool as error:
             raise InputError(
                 "one of the --jobs ended early, perhaps for lack of memory; repeat the command with fewer to"
@@ -137,19 +139,39 @@ def _encoded(paths: list[Path], seed: int, kept: Path, jobs: int) -> Iterator[En
             ) from error
 
 
-def _encode_one(path: Path, seed: int, kept: Path) -> Encoded | str:
-    """Its chances depend on the seed and the sound alone, not on its place in the list."""
+def _encode_some(paths: list[Path], seed: int, kept: Path) -> list[Encoded | str]:
+    """Side by side; the chances of each depend on the seed and its sound alone, not on its neighbours."""
+    found = [_read(path) for path in paths]
+    new = {}
+    for recording in found:
+        if not isinstance(recording, str):
+            place, about = _place_of(recording, seed, kept)
+            if place not in new and array_file.load(place, about) is None:
+                new[place] = recording.samples, about
+    sounds = [samples for samples, _ in new.values()]
+    seeds = [[seed, zlib.crc32(samples.tobytes())] for samples in sounds]
+    made = sounds_to_spikes(sounds, _membrane(), seeds) if new else []
+    for (place, (_, about)), (times, units) in zip(new.items(), made, strict=True):
+        array_file.save(place, {"times": times, "units": units}, about)
+    return [it if isinstance(it, str) else _encoded_before(it, seed, kept) for it in found]
+
+
+def _read(path: Path) -> Recording | str:
     try:
-        recording = read_recording(path, AUDIO_RATE)
+        return read_recording(path, AUDIO_RATE)
     except (InputError, OSError) as error:
         return str(error)
-    sound = recording.samples.tobytes()
-    about = {"ear": EAR_VERSION, "seed": seed, "sound": hashlib.sha256(sound).hexdigest()}
-    place = kept / f"{about['sound']}-{seed}"
-    spikes = array_file.load(place, about)
-    if spikes is None:
-        times, units = sound_to_spikes(recording.samples, _membrane(), [seed, zlib.crc32(sound)])
-        array_file.save(place, spikes := {"times": times, "units": units}, about)
+
+
+def _place_of(recording: Recording, seed: int, kept: Path) -> tuple[Path, dict[str, Any]]:
+    """Where its spikes are kept, and what they are of."""
+    sound = hashlib.sha256(recording.samples.tobytes()).hexdigest()
+    return kept / f"{sound}-{seed}", {"ear": EAR_VERSION, "seed": seed, "sound": sound}
+
+
+def _encoded_before(recording: Recording, seed: int, kept: Path) -> Encoded:
+    spikes = array_file.load(*_place_of(recording, seed, kept))
+    assert spikes is not None
     return Encoded(np.array(spikes["times"]), np.array(spikes["units"]), recording.notes)
 
 

@@ -3,8 +3,8 @@ import pytest
 
 from lit_delays.audio import cochlea
 from lit_delays.audio.bushy_cells import BushyCells
-from lit_delays.audio.hair_cells import NUM_FIBRES, REST, Fibres, HairCells
-from lit_delays.audio.inner_ear import sound_to_spikes
+from lit_delays.audio.hair_cells import NUM_FIBRES, REST, Fibres, HairCells, _draw
+from lit_delays.audio.inner_ear import sounds_to_spikes
 
 NUM_CHANNELS = 15
 PLACES = np.linspace(0, 3.5, NUM_CHANNELS)
@@ -16,6 +16,10 @@ def pitch(place):
 
 def move(samples, response):
     return np.concatenate(list(cochlea.membrane_velocity(samples, response)))
+
+
+def one(sound, response, seed=0):
+    return sounds_to_spikes([sound], response, [[seed]])[0]
 
 
 @pytest.fixture(scope="module")
@@ -107,21 +111,22 @@ def test_a_hair_cell_in_silence_stays_at_rest():
 
 def test_fibres_fire_with_the_rate_of_a_process_that_rests():
     probability = 0.02
-    fired = Fibres(50, np.random.default_rng(0)).spikes(np.full((4000, 50), probability, np.float32))
+    fibres = Fibres(50, [np.random.default_rng(0)])
+    fired = fibres.spikes(np.full((4000, 50), probability, np.float32), [4000])
     mean_interval = REST - 1 + 1 / probability
     assert fired[200:].mean() == pytest.approx(NUM_FIBRES / mean_interval, rel=0.01)
 
 
 def test_every_fibre_rests_for_a_millisecond_over_the_ends_of_segments_too():
-    fibres = Fibres(2, np.random.default_rng(0))
+    fibres = Fibres(2, [np.random.default_rng(0)])
     sure = np.full((30, 2), 1 - 1e-6, np.float32)
-    fired = np.concatenate([fibres.spikes(sure), fibres.spikes(sure)])
+    fired = np.concatenate([fibres.spikes(sure, [30]), fibres.spikes(sure, [30])])
     assert np.flatnonzero(fired[:, 0]).tolist() == [0, REST, 2 * REST]
     assert set(fired[fired > 0].tolist()) == {NUM_FIBRES}
 
 
 def test_fibres_are_independent_of_each_other():
-    words = Fibres(1, np.random.default_rng(0))._draw(np.full((20_000, 1), 0.3, np.float32))
+    words = _draw(np.full((20_000, 1), 0.3, np.float32), np.random.default_rng(0))
     number = np.bitwise_count(words)
     assert number.mean() == pytest.approx(40 * 0.3, rel=0.01)
     assert number.var() == pytest.approx(40 * 0.3 * 0.7, rel=0.05)  # a binomial's
@@ -135,7 +140,7 @@ def test_a_chance_of_zero_ends():
         def integers(self, end, size, dtype):
             return np.zeros(size, dtype)
 
-    assert Fibres(1, Never())._draw(np.full((3, 1), 0.1, np.float32)).tolist() == [[0]] * 3
+    assert _draw(np.full((3, 1), 0.1, np.float32), Never()).tolist() == [[0]] * 3
 
 
 def test_bushy_cells_follow_their_equations():
@@ -149,7 +154,7 @@ def test_bushy_cells_follow_their_equations():
         if v_mem >= 1:
             v_mem, rested_at = 0.0, step + 1 + 24
             expected.append(step)
-    cells = BushyCells(2)
+    cells = BushyCells(1, 2)
     halves = [cells.spikes(part) for part in (fired[:250], fired[250:])]
     steps, channels = (np.concatenate(parts) for parts in zip(*halves, strict=True))
     assert steps[channels == 1].tolist() == expected
@@ -158,17 +163,32 @@ def test_bushy_cells_follow_their_equations():
 
 def test_a_tone_is_heard_at_its_place_and_chance_is_the_seeds(response):
     tone = np.sin(2 * np.pi * 700 * np.arange(9600) / 48_000)
-    times, units = sound_to_spikes(tone, response, [0])
+    times, units = one(tone, response)
     assert np.all(np.diff(times) >= 0)
     assert times.dtype == np.float16
     assert units.dtype == np.uint16
     assert np.bincount(units, minlength=NUM_CHANNELS).argmax() == 9  # at 2.25 cm, of 770 Hz
-    again, other = sound_to_spikes(tone, response, [0]), sound_to_spikes(tone, response, [1])
+    again, other = one(tone, response), one(tone, response, seed=1)
     assert np.array_equal(again[0], times)
     assert not np.array_equal(other[0], times)
 
 
 def test_loudness_does_not_matter(response):
     noise = np.random.default_rng(0).normal(size=4800)
-    loud, soft = sound_to_spikes(noise, response, [0]), sound_to_spikes(noise / 64, response, [0])
+    loud, soft = one(noise, response), one(noise / 64, response)
     assert np.array_equal(loud[1], soft[1])
+
+
+def test_a_recording_does_not_hear_those_beside_it(response):
+    """Other lengths and chances beside it, in front or behind: bit for bit the same spikes."""
+    random = np.random.default_rng(1)
+    sounds = [random.normal(size=size) for size in (9000, 3001, 23_000, 300, 9000)]
+    seeds = [[seed] for seed in range(len(sounds))]
+    alone = [
+        sounds_to_spikes([sound], response, [seed])[0] for sound, seed in zip(sounds, seeds, strict=True)
+    ]
+    assert all(len(times) for times, _ in alone[:3])
+    for order in ([0, 1, 2, 3, 4], [3, 2], [4, 1, 0]):
+        beside = sounds_to_spikes([sounds[i] for i in order], response, [seeds[i] for i in order])
+        for index, spikes in zip(order, beside, strict=True):
+            assert all(np.array_equal(*pair) for pair in zip(spikes, alone[index], strict=True))
