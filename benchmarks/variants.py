@@ -108,7 +108,7 @@ STUDIES = {
     "reach": Study(
         "tasks/lag_detection",
         {
-            (f"lag {steps}", name): [*lag(steps), WINDOW, str(12.5 * steps + 10), *words]
+            (f"lag {steps}", name): [*lag(steps), *GROW, WINDOW, str(12.5 * steps + 10), *words]
             for steps in (1, 5, 20, 100, 500)
             for name, words in {"no delays": NO_DELAYS, "delays": []}.items()
         },
