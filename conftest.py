@@ -1,6 +1,7 @@
 """Doctests of a module need what it imports."""
 
 from importlib.util import find_spec
+from pathlib import Path
 
-KERNELS = ["lit_delays/snn/fast/lif_triton.py", "lit_delays/snn/fast/two_state_triton.py"]
+KERNELS = sorted(map(str, Path(__file__).parent.glob("lit_delays/**/*_triton.py")))
 collect_ignore = [] if find_spec("triton") else KERNELS
