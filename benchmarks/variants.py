@@ -47,6 +47,9 @@ WINDOW = "--model.network.synapses.max_delay_ms"
 START = "--model.network.synapses.start"
 # Delays grow only while the soft kernels reach further than they do: sigma shrinks as slowly as it may.
 GROW = ["--model.optimizer.delay_lr", "1", "--sigma.duration", "1"]
+# Two spikes meet in one step or not at all: training sees whole delays.
+EXACT = ["--model.optimizer.delay_lr", "1", "--sigma.duration", "0.7"]
+EXACT += ["--model.network.synapses.rounding", "straight_through"]
 FREE = [WINDOW, "null", f"{START}.class_path", "Uniform", "--sigma.start", "25"]
 WINDOWS = {
     "fixed, 50 ms": [WINDOW, "50"],
@@ -108,7 +111,7 @@ STUDIES = {
     "reach": Study(
         "tasks/lag_detection",
         {
-            (f"lag {steps}", name): [*lag(steps), *GROW, WINDOW, str(12.5 * steps + 10), *words]
+            (f"lag {steps}", name): [*lag(steps), *EXACT, WINDOW, str(12.5 * steps + 10), *words]
             for steps in (1, 5, 20, 100, 500)
             for name, words in {"no delays": NO_DELAYS, "delays": []}.items()
         },
