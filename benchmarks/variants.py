@@ -48,8 +48,7 @@ START = "--model.network.synapses.start"
 # Delays grow only while the soft kernels reach further than they do: sigma shrinks as slowly as it may.
 GROW = ["--model.optimizer.delay_lr", "1", "--sigma.duration", "1"]
 # Two spikes meet in one step or not at all: training sees whole delays.
-EXACT = ["--model.optimizer.delay_lr", "1", "--sigma.duration", "0.7"]
-EXACT += ["--model.network.synapses.rounding", "straight_through"]
+EXACT = ["--sigma.duration", "0.7", "--model.network.synapses.rounding", "straight_through"]
 FREE = [WINDOW, "null", f"{START}.class_path", "Uniform", "--sigma.start", "25"]
 WINDOWS = {
     "fixed, 50 ms": [WINDOW, "50"],
@@ -78,6 +77,12 @@ class Study:
 
 def lag(steps: int) -> list[str]:
     return ["--data.dataset.lag_steps", str(steps)]
+
+
+def reach(steps: int) -> list[str]:
+    """A window that just holds the lag, and delays that move as fast as it is long."""
+    words = [*lag(steps), WINDOW, str(12.5 * steps + 10)]
+    return [*words, "--model.optimizer.delay_lr", str(max(1.0, steps / 100))]
 
 
 SPOKEN = {"config": "spoken_digits", "files": ("fsdd_train.h5", "fsdd_test.h5"), "has_operations": True}
@@ -111,7 +116,7 @@ STUDIES = {
     "reach": Study(
         "tasks/lag_detection",
         {
-            (f"lag {steps}", name): [*lag(steps), *EXACT, WINDOW, str(12.5 * steps + 10), *words]
+            (f"lag {steps}", name): [*reach(steps), *EXACT, *words]
             for steps in (1, 5, 20, 100, 500)
             for name, words in {"no delays": NO_DELAYS, "delays": []}.items()
         },
