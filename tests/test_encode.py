@@ -5,7 +5,9 @@ import os
 import re
 import struct
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -217,6 +219,26 @@ def test_a_run_that_is_cut_off_goes_on_where_it_was(tmp_path, capsys, monkeypatc
     assert len(encoded) == 6
     assert content("out.h5") == content("uncut.h5")
     assert not (tmp_path / ".out.h5.encoded").exists()
+
+
+def test_what_another_process_takes_away_is_not_missed(tmp_path, monkeypatch):
+    paths = [record(tmp_path / f"{index}.wav", glide(index=index)) for index in (0, 1, 0)]
+    main(["encode", *paths, "-o", "alone.h5"])
+    monkeypatch.setattr(encoding.array_file, "save", lambda *args: None)
+    main(["encode", *paths, "-o", "out.h5"])
+    assert content("out.h5") == content("alone.h5")
+
+
+def test_every_job_has_some(tmp_path, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(
+        encoding, "_encode_some", lambda paths, **_: sizes.append(len(paths)) or ["bad"] * len(paths)
+    )
+    monkeypatch.setattr(
+        encoding, "ProcessPoolExecutor", lambda jobs, _: nullcontext(SimpleNamespace(map=map))
+    )
+    assert list(encoding._encoded([tmp_path] * 5, 0, tmp_path, 3)) == ["bad"] * 5
+    assert sizes == [2, 2, 1]
 
 
 def test_what_was_encoded_for_another_seed_or_is_damaged_is_encoded_anew(tmp_path, capsys, monkeypatch):

@@ -58,15 +58,12 @@ def sounds_to_spikes(
     sounding = recordings
     while sounding:
         parts = [next(recording.velocity, None) for recording in sounding]
-        if over := [index for index, part in enumerate(parts) if part is None]:
-            columns = [index * num_channels + np.arange(num_channels) for index in over]
+        if any(part is None for part in parts):
+            is_over = np.array([part is None for part in parts])
             for stage in (cells, fibres, bushy):
-                stage.drop(np.concatenate(columns))
-            sounding = [
-                recording for recording, part in zip(sounding, parts, strict=True) if part is not None
-            ]
-        heard = [part for part in parts if part is not None]
-        if heard:
+                stage.drop(np.flatnonzero(is_over.repeat(num_channels)))
+            sounding = [it for it, over in zip(sounding, is_over, strict=True) if not over]
+        if heard := [part for part in parts if part is not None]:
             lengths = [len(part) for part in heard]
             num_fired = fibres.spikes(cells.firing_probability(_beside(heard)), lengths)
             _keep(bushy.spikes(num_fired), sounding, lengths, num_channels)

@@ -14,7 +14,7 @@ from functools import cache, partial
 from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,7 +125,8 @@ def _names_in(keys_of: Path) -> tuple[str, ...]:
 def _encoded(paths: list[Path], seed: int, kept: Path, jobs: int) -> Iterator[Encoded | str]:
     """The spikes of every recording, in order, or what is wrong with it."""
     encode_some = partial(_encode_some, seed=seed, kept=kept)
-    groups = [paths[first : first + SIDE_BY_SIDE] for first in range(0, len(paths), SIDE_BY_SIDE)]
+    size = min(SIDE_BY_SIDE, -(-len(paths) // jobs))  # so that every job has some
+    groups = [paths[first : first + size] for first in range(0, len(paths), size)]
     if jobs == 1:
         yield from track(chain.from_iterable(map(encode_some, groups)), "encoding", len(paths))
         return
@@ -142,18 +143,16 @@ def _encoded(paths: list[Path], seed: int, kept: Path, jobs: int) -> Iterator[En
 def _encode_some(paths: list[Path], seed: int, kept: Path) -> list[Encoded | str]:
     """Side by side; the chances of each depend on the seed and its sound alone, not on its neighbours."""
     found = [_read(path) for path in paths]
-    new = {}
-    for recording in found:
-        if not isinstance(recording, str):
-            place, about = _place_of(recording, seed, kept)
-            if place not in new and array_file.load(place, about) is None:
-                new[place] = recording.samples, about
-    sounds = [samples for samples, _ in new.values()]
-    seeds = [[seed, zlib.crc32(samples.tobytes())] for samples in sounds]
-    made = sounds_to_spikes(sounds, _membrane(), seeds) if new else []
-    for (place, (_, about)), (times, units) in zip(new.items(), made, strict=True):
-        array_file.save(place, {"times": times, "units": units}, about)
-    return [it if isinstance(it, str) else _encoded_before(it, seed, kept) for it in found]
+    samples = {_sha256(it.samples): it.samples for it in found if isinstance(it, Recording)}
+    about = {sound: {"ear": EAR_VERSION, "seed": seed, "sound": sound} for sound in samples}
+    spikes = {sound: array_file.load(kept / f"{sound}-{seed}", about[sound]) for sound in samples}
+    new = [sound for sound, before in spikes.items() if before is None]
+    seeds = [[seed, zlib.crc32(samples[sound].tobytes())] for sound in new]
+    made = sounds_to_spikes([samples[sound] for sound in new], _membrane(), seeds)
+    for sound, (times, units) in zip(new, made, strict=True):
+        spikes[sound] = {"times": times, "units": units}
+        array_file.save(kept / f"{sound}-{seed}", {"times": times, "units": units}, about[sound])
+    return [it if isinstance(it, str) else _as_encoded(it, spikes[_sha256(it.samples)]) for it in found]
 
 
 def _read(path: Path) -> Recording | str:
@@ -163,14 +162,11 @@ def _read(path: Path) -> Recording | str:
         return str(error)
 
 
-def _place_of(recording: Recording, seed: int, kept: Path) -> tuple[Path, dict[str, Any]]:
-    """Where its spikes are kept, and what they are of."""
-    sound = hashlib.sha256(recording.samples.tobytes()).hexdigest()
-    return kept / f"{sound}-{seed}", {"ear": EAR_VERSION, "seed": seed, "sound": sound}
+def _sha256(samples: NDArray[np.floating]) -> str:
+    return hashlib.sha256(samples.tobytes()).hexdigest()
 
 
-def _encoded_before(recording: Recording, seed: int, kept: Path) -> Encoded:
-    spikes = array_file.load(*_place_of(recording, seed, kept))
+def _as_encoded(recording: Recording, spikes: Arrays | None) -> Encoded:
     assert spikes is not None
     return Encoded(np.array(spikes["times"]), np.array(spikes["units"]), recording.notes)
 
