@@ -11,20 +11,21 @@ potential may differ in its last bits.
 Shape letters: T steps, B samples, N neurons, K lags.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import triton  # type: ignore[import-untyped,import-not-found,unused-ignore]
 import triton.language as tl  # type: ignore[import-untyped,import-not-found,unused-ignore]
 from torch import Tensor
 
+from lit_delays.snn.fast.two_state_triton import _fires
 from lit_delays.snn.neurons import LIF, Neuron, SoftResetLIF
 from lit_delays.snn.neurons.two_states import Coefficients, TwoStateNeuron
-from lit_delays.snn.surrogates import derivative, is_above
+from lit_delays.snn.surrogates import Surrogate, derivative, is_above
 
 SAMPLES = 16  # of one program: the fewest that a product of the card takes
 NEURONS = 64  # delayed, or multiplied, at once
-NONE, HARD, SOFT = range(3)  # resets
+NONE, HARD, SOFT = (tl.constexpr(reset) for reset in range(3))
 
 
 class Equation(NamedTuple):
@@ -34,34 +35,39 @@ class Equation(NamedTuple):
         coefficients: Shape ``(7, N)``, in the order of ``Coefficients``.
         gain: Of the potential, before the threshold is taken off.
         v_threshold: The threshold.
-        kind: Whether a spike needs more than the threshold, the reset, whether no gradient flows through it.
         surrogate: Stand-in for the derivative of a spike.
+        strict: Whether a spike needs more than the threshold, or just as much.
+        reset: ``NONE``, ``HARD`` or ``SOFT``.
+        detaches: Whether no gradient flows through the reset.
     """
 
     coefficients: Tensor
     gain: float
     v_threshold: float
-    kind: tuple[bool, int, bool]
-    surrogate: Any
+    surrogate: Surrogate
+    strict: bool
+    reset: int
+    detaches: bool
 
     @classmethod
     def of(cls, neuron: Neuron, learned: tuple[Tensor, ...], current: Tensor) -> "Equation":
         """Of a neuron and what ``NeuronSteps.learned_by`` gave of it."""
         if isinstance(neuron, TwoStateNeuron):
-            kind = neuron.strict, HARD if neuron.resets else NONE, True
-            stacked = torch.stack(learned).to(current)
-            return cls(stacked, neuron.gain, neuron.v_threshold, kind, neuron.surrogate)
+            reset, stacked = HARD if neuron.resets else NONE, torch.stack(learned).to(current)
+            threshold = neuron.gain, neuron.v_threshold
+            return cls(stacked, *threshold, neuron.surrogate, neuron.strict, reset.value, detaches=True)
         assert isinstance(neuron, LIF)
         values = current.new_zeros(7, current.shape[-1])
         values[0], values[3] = 1 - float(learned[0]), 1
-        kind = False, SOFT if isinstance(neuron, SoftResetLIF) else HARD, neuron.detach_reset
-        return cls(values, 1.0, neuron.v_threshold, kind, neuron.surrogate)
+        reset = SOFT if isinstance(neuron, SoftResetLIF) else HARD
+        threshold = 1.0, neuron.v_threshold
+        return cls(values, *threshold, neuron.surrogate, False, reset.value, neuron.detach_reset)
 
     def after(self, potential: Tensor) -> tuple[Tensor, Tensor]:
         """Spikes, and what is left of the potential."""
-        spikes = is_above(self.gain * potential - self.v_threshold, strict=self.kind[0]).to(potential.dtype)
-        taken = (torch.zeros_like(potential), potential, torch.full_like(potential, self.v_threshold))
-        return spikes, potential - spikes * taken[self.kind[1]]
+        spikes = is_above(self.gain * potential - self.v_threshold, strict=self.strict).to(potential.dtype)
+        taken: Tensor | float = (0.0, potential, self.v_threshold)[self.reset]  # NONE, HARD, SOFT
+        return spikes, potential - spikes * taken
 
 
 def forward(
@@ -80,7 +86,8 @@ def forward(
     weight_t, late = weight.T.contiguous(), torch.empty_like(mask)
     _forward[_grid(current)](
         current, spikes, potential, slow, total, late, mask, taps, weight_t, equation.coefficients,
-        equation.gain, equation.v_threshold, *current.shape, len(taps), *equation.kind[:2], SAMPLES, NEURONS,
+        equation.gain, equation.v_threshold, *current.shape, len(taps), equation.strict, equation.reset,
+        SAMPLES, NEURONS,
         enable_fp_fusion=True,
     )  # fmt: skip
     return spikes, potential, slow, total
@@ -96,8 +103,8 @@ def backward(
     bars, back = grad.new_empty(2, *grad.shape), torch.empty_like(grad)
     _backward[_grid(grad)](
         grad, potential, slope, *bars, back, sent, mask, taps, weight, equation.coefficients, equation.gain,
-        equation.v_threshold, *grad.shape, len(taps), *equation.kind, SAMPLES, NEURONS,
-        enable_fp_fusion=True,
+        equation.v_threshold, *grad.shape, len(taps), equation.strict, equation.reset, equation.detaches,
+        SAMPLES, NEURONS, enable_fp_fusion=True,
     )  # fmt: skip
     return bars, back
 
@@ -138,19 +145,13 @@ def _places(rows, n, num_samples, num_neurons):  # type: ignore[no-untyped-def] 
 
 @triton.jit  # type: ignore[misc,untyped-decorator,unused-ignore]
 def _rest(u, fired, v_threshold, RESET: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    if RESET == 0:
+    if RESET == NONE:
         left = u
-    elif RESET == 1:
+    elif RESET == HARD:
         left = tl.where(fired, 0.0, u)
     else:
         left = tl.where(fired, u - v_threshold, u)
     return left
-
-
-@triton.jit  # type: ignore[misc,untyped-decorator,unused-ignore]
-def _fires(u, gain, v_threshold, STRICT: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    excess = gain * u - v_threshold
-    return excess > 0 if STRICT else excess >= 0
 
 
 @triton.jit  # type: ignore[misc,untyped-decorator,unused-ignore]
@@ -252,8 +253,8 @@ def _backward(  # type: ignore[no-untyped-def]  # noqa: ANN202
             to_rest = _pair(later_u, later_w, c, 0, 4, n, num_neurons)
             later_w = _pair(later_u, later_w, c, 1, 5, n, num_neurons)
             if not DETACH:  # what a spike takes away
-                to_spike -= to_rest * (u if RESET == 1 else v_threshold)
-            through = tl.where(fired, 0.0, to_rest) if RESET == 1 else to_rest
+                to_spike -= to_rest * (u if RESET == HARD else v_threshold)
+            through = tl.where(fired, 0.0, to_rest) if RESET == HARD else to_rest
             later_u = tl.load(slope + now + at, mask=inside, other=0.0) * to_spike + through
             tl.store(bar_u + now + at, later_u, mask=inside)
             tl.store(bar_w + now + at, later_w, mask=inside)
