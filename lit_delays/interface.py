@@ -1,6 +1,6 @@
 """What the inputs and the answers of a network mean: kept with it wherever it goes."""
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -25,6 +25,8 @@ class Interface:
         task: What is asked of the network: a class of :mod:`lit_delays.tasks`, or the path of another one.
         scale: Mean and standard deviation of every channel of a real-valued recording, whose values a network
             takes in deviations from the mean; None where inputs are as they come.
+        crossing: Distance in deviations between two levels, where inputs are spikes at each that a channel
+            crosses, upwards in the first inputs, downwards in the others; None where they are the values.
         dataset: The data set that it was trained on, with its options, as plain values.
 
     Raises:
@@ -43,6 +45,7 @@ class Interface:
     clip_ms: float | None = None
     task: str = "ClassPerSequence"
     scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    crossing: float | None = None
     dataset: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -54,11 +57,13 @@ class Interface:
         self._require("channels_per_bin", _is_size(self.channels_per_bin), "be at least 1")
         self._require("num_units", units is None or _is_size(units), "be at least 1, or null")
         self._require("binning", self.binning in BINNINGS, f"be {' or '.join(BINNINGS)}")
-        is_time = type(clip_ms) in (int, float) and 0 < (clip_ms or 0) < math.inf
-        self._require("clip_ms", clip_ms is None or is_time, "be above 0 ms, or null")
-        self._require("task", isinstance(self.task, str) and bool(self.task), "name what is asked")
+        self._require("clip_ms", clip_ms is None or _is_above_0(clip_ms), "be above 0 ms, or null")
+        is_task = isinstance(self.task, str) and self.task.replace(".", "").isidentifier()
+        self._require("task", is_task, "be a class, or the path of one")
         rule = "be a mean and a deviation above 0 for every channel, all finite, or null"
         self._require("scale", self.scale is None or _is_scale(self.scale), rule)
+        crossing = self.crossing
+        self._require("crossing", crossing is None or _is_above_0(crossing), "be above 0, or null")
         self._require("dataset", isinstance(self.dataset, Mapping), "be a mapping")
 
     def _require(self, name: str, holds: bool, rule: str) -> None:
@@ -93,8 +98,15 @@ def _is_scale(value: Any) -> bool:
     if not (isinstance(value, tuple) and len(value) == 2 and all(isinstance(row, tuple) for row in value)):
         return False
     mean, deviation = value
-    is_whole = all(type(number) in (int, float) and math.isfinite(number) for number in (*mean, *deviation))
-    return is_whole and 0 < len(mean) == len(deviation) and min(deviation) > 0
+    return all(map(_is_number, mean)) and 0 < len(mean) == len(deviation) and all(map(_is_above_0, deviation))
+
+
+def _is_above_0(value: Any) -> bool:
+    return _is_number(value) and value > 0
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 def _is_size(value: Any) -> bool:

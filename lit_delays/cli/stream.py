@@ -69,7 +69,7 @@ def refuse_other_tasks(network: Network) -> None:
     known = network.interface
     if known is None or (known.scale is None and known.task == "ClassPerSequence"):
         return
-    what = f"this network is one of {known.task}" if known.scale is None else "its inputs are real values"
+    what = "the inputs of this network are real values" if known.scale else f"it answers {known.task}"
     raise InputError(
         f"`stream` turns events into the class of a sequence, but {what}; run it in Python, step by step:"
         " `lit_delays.deploy.stream.Stream`, whose answer is the `readout` of a step."

@@ -137,6 +137,7 @@ class SpikeData(pl.LightningDataModule):
             clip_ms=self.binning.clip_ms,
             task=self.task_name,
             scale=self.dataset.scale,
+            crossing=self.dataset.crossing,
             dataset=self._chosen.plain,
         )
 

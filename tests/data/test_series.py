@@ -410,4 +410,9 @@ def test_an_exported_network_knows_the_scale_of_its_sensors(
     with pytest.raises(SystemExit) as stopped:
         main(["stream", "net", "events.h5"])
     assert stopped.value.code == 2
-    assert "its inputs are real values; run it in Python" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "lit_delays: error: `stream` turns events into the class of a sequence, but the inputs of this"
+        " network are real values; run it in Python, step by step: `lit_delays.deploy.stream.Stream`, whose"
+        " answer is the"
+        " `readout` of a step.\n"
+    )

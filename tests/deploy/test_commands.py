@@ -95,6 +95,21 @@ def test_an_exported_checkpoint_answers_as_the_trained_network(checkpoint, count
     main(["export", "net", "--format", "nir", "-o", "net.nir"])
 
 
+@pytest.mark.parametrize("task", ["ClassPerStep", "mine.Task"])
+def test_a_stream_and_a_card_know_what_is_asked(task, capsys):
+    network = deploy(train_a_little())
+    network.interface = Interface(class_names=tuple("abcdefghij"), task=task)
+    safetensors_folder.save(network, Path("net"))
+    assert f"but it answers {task}; run it in Python" in mistake(capsys, "stream", "net", "-")
+    answers = {
+        "ClassPerStep": "in every step, the class of the largest readout",
+        "mine.Task": "as `mine.Task` says",
+    }
+    card = Path("net/README.md").read_text()
+    assert f"- Answer: {answers[task]}. Outputs: " in card
+    assert "readout = network(inputs)" in card
+
+
 def test_a_stream_prints_the_running_answer(checkpoint, counts, capsys, monkeypatch):
     clip = (counts[:, :1] > 0).float()
     step, channel = np.nonzero(clip[:, 0].numpy())

@@ -405,6 +405,24 @@ NOT_WHOLE = "is not whole; export it anew. What is wrong: "
         (interface(binning="x"), "`binning` must be uniform or paper, got 'x'."),
         (interface(clip_ms=-1), "`clip_ms` must be above 0 ms, or null, got -1."),
         (interface(dataset=3), "`dataset` must be a mapping, got 3."),
+        (interface(task=""), "`task` must be a class, or the path of one, got ''."),
+        (interface(task="a\nb"), "`task` must be a class, or the path of one, got 'a\\nb'."),
+        (interface(crossing=0), "`crossing` must be above 0, or null, got 0."),
+        *(
+            (
+                interface(scale=scale),
+                "`scale` must be a mean and a deviation above 0 for every channel, all finite",
+            )
+            for scale in (
+                3,
+                [[0.0]],
+                [0.0, 1.0],
+                [[], []],
+                [[0.0], [0]],
+                [[0.0, 1.0], [1.0]],
+                [[1e999], [1.0]],
+            )
+        ),
     ],
 )
 def test_a_wrong_config_says_what_is_wrong(change, sentence, small, tmp_path):

@@ -31,6 +31,7 @@ class Dataset(ABC):
         binning: How the times of its spikes are cut into steps.
         scale: Mean and standard deviation of every channel, where values are taken in deviations from the
             mean; a network keeps them.
+        crossing: Distance in deviations between two levels, where inputs are spikes at each that is crossed.
         task: What is asked of a network: a class of :mod:`lit_delays.tasks`, or the path of another one.
         names_speakers: Whether samples must name who spoke them. If they need not and do not, validation
             by speakers means a random share.
@@ -42,6 +43,7 @@ class Dataset(ABC):
     channels_per_bin: int = 1
     binning: BinningName = "uniform"
     scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    crossing: float | None = None
     task: str = "ClassPerSequence"
     names_speakers: bool = False
 

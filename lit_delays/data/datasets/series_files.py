@@ -54,7 +54,7 @@ class SeriesFiles(Dataset):
         require("dataset.threshold", threshold, 0 < threshold < np.inf, "above 0")
         named: dict[Split, str | None] = {"train": train_file, "val": val_file, "test": test_file}
         self.files = {split: Path(file).expanduser() for split, file in named.items() if file}
-        self.splits, self.inputs, self.threshold = tuple(self.files), inputs, threshold
+        self.splits, self.crossing = tuple(self.files), threshold if inputs == "crossings" else None
 
     @cached_property
     def _train(self) -> Series:
@@ -63,7 +63,7 @@ class SeriesFiles(Dataset):
     @property
     def num_inputs(self) -> int:  # type: ignore[override]
         """One a channel, or two for crossings."""
-        return int(self._train.x.shape[2]) * (2 if self.inputs == "crossings" else 1)
+        return int(self._train.x.shape[2]) * (1 if self.crossing is None else 2)
 
     @property
     def task(self) -> str:  # type: ignore[override]
@@ -125,8 +125,8 @@ class SeriesFiles(Dataset):
         values = ((series.x - mean) / deviation).astype(np.float32)
         real = np.arange(values.shape[1]) < series.lengths[:, None]
         values[~real] = 0
-        if self.inputs == "crossings":
-            values = crossings(values, self.threshold)
+        if self.crossing is not None:
+            values = crossings(values, self.crossing)
         names = series.class_names or self._names
         group = None if series.group is None else np.unique(series.group, return_inverse=True)[1]
         return SeriesArrays(

@@ -236,11 +236,10 @@ def _task(network: Network) -> str:
 
 
 def _answer(network: Network) -> str:
-    """Where an answer is read."""
+    """Where an answer is read; a task from outside is named, as it may not be here."""
     task = _task(network)
-    if task == "ClassPerSequence":
-        return f"`{network.config.decision}` of the readout over time"
-    return ANSWERS.get(task, f"as {markdown(task)} says")
+    words = ANSWERS.get(task, f"as {markdown(task)} says")
+    return words.format(decision=network.config.decision)
 
 
 def _counts(interface: Interface | None, step_ms: float) -> str:
@@ -262,15 +261,12 @@ def _scaled(interface: Interface) -> str:
     """How real values become currents, or crossings."""
     assert interface.scale is not None
     mean, deviation = (", ".join(f"{number:.6g}" for number in row) for row in interface.scale)
-    told = f"A channel counts in deviations from its mean: (value - mean) / deviation, with means {mean} and"
-    told += f" deviations {deviation}."
-    options = interface.dataset.get("init_args", {})
-    if options.get("inputs") != "crossings":
-        return told + " Input c is channel c."
-    threshold = options.get("threshold")
+    told = f"Values are scaled, (value - mean) / deviation, with means {mean} and deviations {deviation}."
+    if interface.crossing is None:
+        return f"{told} Input c is channel c."
     return (
-        f"{told} Input c spikes as often as channel c has risen by another {threshold:g}, and input c + "
-        f"{len(interface.scale[0])} as often as it has fallen by that."
+        f"{told} Input c spikes as often as channel c has risen by another {interface.crossing:g}, and input"
+        f" c + {len(interface.scale[0])} as often as it has fallen by that."
     )
 
 
@@ -304,7 +300,8 @@ WINDOWS = {
 }
 RUN = "scores = network.scores(counts)  # counts (time, batch, channels) -> (batch, classes)"
 RUN_PER_STEP = "readout = network(inputs)  # inputs (time, batch, channels) -> (time, batch, outputs)"
-ANSWERS = {  # of the tasks besides a class per sequence
+ANSWERS = {  # by task; in words for those who have no Python here
+    "ClassPerSequence": "`{decision}` of the readout over time",
     "ClassPerStep": "in every step, the class of the largest readout",
     "ValuePerSequence": "the readout of the step of the last input",
     "ValuePerStep": "the readout of every step",
