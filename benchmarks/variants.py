@@ -62,6 +62,28 @@ WINDOWS = {
         "0.02",
     ],
 }
+# A sixteenth of the pixels and a network that the published loops can train on two cores in an hour.
+SMALL_PIXELS = [
+    *("--data.dataset.pool", "4", "--data.batch_size", "64", "--model.network.hidden_sizes", "[64,128,128]"),
+    *(f"{RULE}.start.init_args.std_ms", "3", "--sigma.recurrent_start", "2.5"),
+]
+PIXELS = {
+    "delays": [],
+    "no delays": [
+        *NONE_LEARNED,
+        "--model.network.recurrent.learn_spread",
+        "false",
+        "--sigma.recurrent_start",
+        "0",
+    ],
+}
+# A quarter of the actions, a tenth of the journeys, half of the neurons, and rates for fewer steps.
+SHORT_JOURNEYS = [
+    *("--data.dataset.num_steps", "100", "--data.dataset.num_samples", "5000", "--data.batch_size", "64"),
+    *("--model.network.hidden_sizes", "[64,88,88]"),
+    *("--model.optimizer.weight_lr", "0.002", "--model.optimizer.delay_lr", "0.02"),
+]
+JOURNEYS = {"integer delays": [], "no delays": NONE_LEARNED}
 Variants = dict[tuple[str, str], list[str]]
 
 
@@ -140,12 +162,12 @@ STUDIES = {
     ),
     "pixels": Study(
         "recurrent/psmnist",
-        {("PS-MNIST", "delays"): [], ("PS-MNIST", "no delays"): NONE_LEARNED},
+        {("PS-MNIST", name): [*SMALL_PIXELS, *words] for name, words in PIXELS.items()},
         files=("mnist10k_train.npz", "mnist10k_test.npz"),
     ),
     "journeys": Study(
         "tasks/localisation",
-        {("AL", "integer delays"): [], ("AL", "no delays"): NONE_LEARNED},
+        {("AL", name): [*SHORT_JOURNEYS, *words] for name, words in JOURNEYS.items()},
     ),
 }
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")  # safe for the colour-blind

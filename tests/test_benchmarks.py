@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.variants import STUDIES
 from lit_delays.cli.options import read
+from lit_delays.snn.network import Network, NetworkConfig
 
 from .conftest import ROOT
 
@@ -83,6 +84,9 @@ def test_every_variant_of_a_study_is_one_that_fit_accepts(study, monkeypatch):
     variants = STUDIES[study].variants
     read_ones = [read(["--config", f"configs/{STUDIES[study].config}.yaml", *it]) for it in variants.values()]
     assert len({str(one) for one in read_ones}) == len(variants)
+    for one in read_ones:
+        linked = {"time_step_ms": one["data"]["time_step_ms"]}
+        Network(NetworkConfig.of(one["model"]["network"] | linked))
 
 
 def test_a_study_is_told_and_drawn_from_the_runs_that_are_done(tmp_path):

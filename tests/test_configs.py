@@ -27,6 +27,8 @@ def parser() -> LightningArgumentParser:
 def test_a_config_parses(path, parser):
     config = parser.parse_args(["--config", str(path)])
     assert config.seed_everything == 0
+    linked = {"time_step_ms": config.data.time_step_ms}
+    Network(NetworkConfig.of(config.as_dict()["model"]["network"] | linked))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -23,7 +23,8 @@ def describe(network: Network) -> str:
     delays = f"{' and '.join(kinds)} delays up to {longest:g} ms" if kinds else "no delays"
     recurrent = dict.fromkeys(layer.recurrent.synapses.delay_kind for layer in layers if layer.recurrent)
     if recurrent:
-        delays = f"{delays}, recurrent: {' and '.join(recurrent)} delays"
+        words = ("no" if kind == "none" else kind for kind in recurrent)
+        delays = f"{delays}, recurrent: {' and '.join(words)} delays"
     parts = [type(layer.neuron) for layer in layers][:-1] + [type(layer.synapses) for layer in layers]
     others = dict.fromkeys(part.__name__ for part in parts if part.__name__ not in PAPER)
     return ", ".join([sizes, delays, *others, f"{count_parameters(network):,} parameters"])

@@ -8,10 +8,11 @@ import torch
 from lit_delays.inspect.observation import observe
 from lit_delays.inspect.summary import count_parameters, describe
 from lit_delays.inspect.tables import chip_table, layer_table
+from lit_delays.snn.delays import SummedDelays
 from lit_delays.snn.network import LayerConfig, Network, NetworkConfig
 from lit_delays.snn.neurons import PLIF, ReLU
 from lit_delays.snn.recorder import Recorder
-from lit_delays.snn.synapses import SynapticDelays
+from lit_delays.snn.synapses import RecurrentDelays, SynapticDelays
 
 
 def tiny(hidden_sizes=(5, 5), neuron=None, layers=(), **synapses):
@@ -156,3 +157,6 @@ def test_a_network_in_one_line_names_what_is_not_the_papers():
     assert describe(tiny((7, 2), layers=[none])) == (
         "4-7-2-3, learned delays up to 40 ms, PLIF, 87 parameters"
     )
+    without_delays = partial(RecurrentDelays, delays=partial(SummedDelays, learned=()))
+    config = NetworkConfig(hidden_sizes=[5], synapses=none.synapses, recurrent=without_delays)
+    assert describe(Network(config)).startswith("140-5-20, no delays, recurrent: no delays, ")
