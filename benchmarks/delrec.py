@@ -3,7 +3,8 @@
 CHECKOUT is a checkout of github alexmaxad/DelRec, and the environment has its requirements (spikingjelly
 0.0.0.0.14, dcls, prettytable, wandb, matplotlib). Layers and training loop are the published ones. `pixels`
 is permuted MNIST with the published rates; `journeys` is autonomous localisation, for which the checkout has
-no script: its layers, with the recipe that the authors tell. A line of JSON an epoch, then the test.
+no script: its layers, with the recipe that the authors tell. A line of JSON an epoch, then one of
+the test, which can be added to the study's `results.jsonl`: its table and figure show it then.
 
     python benchmarks/delrec.py pixels CHECKOUT --data ../shared/data/series --epochs 20
     python benchmarks/delrec.py journeys CHECKOUT --epochs 15
@@ -66,6 +67,7 @@ def run(options: argparse.Namespace) -> None:
         name: DataLoader(part, 64 if name == "train" else 250, name == "train")
         for name, part in parts.items()
     }
+    begun = time.time()
     for epoch in range(options.epochs):
         started = time.time()
         for layer in model.layers:
@@ -79,11 +81,13 @@ def run(options: argparse.Namespace) -> None:
         tell(epoch=epoch, training=fitted, validation=checked, seconds=time.time() - started)
     with contextlib.redirect_stdout(io.StringIO()):
         accuracy, _ = trainer.test(loaders["test"], model, epoch, *place)
+    group = {"pixels": "PS-MNIST", "journeys": "AL"}[options.study]
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
-    tell(test=accuracy, seed=options.seed, num_parameters=num_parameters)
+    cost = {"num_parameters": num_parameters, "seconds": round(time.time() - begun, 1)}
+    tell(group=group, name="DelRec's code", seed=options.seed, accuracy=accuracy / 100, **cost)
 
 
-def tell(**row: float) -> None:
+def tell(**row: float | str) -> None:
     print(json.dumps(row), flush=True)
 
 

@@ -253,7 +253,7 @@ def tell(options: argparse.Namespace, rows: list[Row]) -> None:
     """Table and figure of what there is."""
     groups: dict[tuple[str, str], list[Row]] = {name: [] for name in STUDIES[options.study].variants}
     for row in rows:
-        groups[row["group"], row["name"]].append(row)
+        groups.setdefault((row["group"], row["name"]), []).append(row)  # a peer's may be there too
     groups = {name: mine for name, mine in groups.items() if mine}
     text = "\n".join(table(groups)) + "\n"
     (options.folder / "table.md").write_text(text)

@@ -98,8 +98,10 @@ def test_a_study_is_told_and_drawn_from_the_runs_that_are_done(tmp_path):
         "seconds": 60.0,
     }
     lines = [json.dumps(row | {"seed": seed, "accuracy": 0.7 + 0.1 * seed}) for seed in range(3)]
+    lines.append(json.dumps(row | {"name": "a peer's", "seed": 0, "accuracy": 0.5}))
     (tmp_path / "results.jsonl").write_text("\n".join([*lines, lines[0][:20]]))  # the last was cut off
     told = run("variants.py", "neurons", "--folder", str(tmp_path), "--only-draw")
     assert "| SiLIF | delays | 3 | 80.0% +- 24.8% | 208,896 | 60 | 1,000 |" in told
+    assert "| SiLIF | a peer's | 1 | 50.0% | 208,896 | 60 | 1,000 |" in told
     assert (tmp_path / "table.md").read_text().strip() in told
     assert (tmp_path / "neurons.png").stat().st_size > 10_000
