@@ -49,7 +49,7 @@ def main() -> None:
 def run(options: argparse.Namespace) -> None:
     import wandb
     from configs.perf_PSMNIST import Config
-    from src.PSMNIST import trainer
+    from src.PSMNIST import trainer as published
     from src.SSC.snn import SNN_recurrent_delays, axonal_recdel
 
     torch.manual_seed(options.seed)
@@ -59,9 +59,9 @@ def run(options: argparse.Namespace) -> None:
     parts = (pixels if options.study == "pixels" else journeys)(options, config)
     model = SNN_recurrent_delays(config)
     model.log_params = lambda: None  # figures for W&B
-    optimizers, schedules = trainer.init_optim_sche(model, config)
+    optimizers, schedules = published.init_optim_sche(model, config)
     if options.study == "journeys":
-        as_for_journeys(model, optimizers, trainer)
+        as_for_journeys(model, optimizers, published)
     place = torch.device("cpu"), config, torch.arange(config.time_window)  # pixels are permuted already
     loaders = {
         name: DataLoader(part, 64 if name == "train" else 250, name == "train")
@@ -74,13 +74,13 @@ def run(options: argparse.Namespace) -> None:
             if isinstance(layer, axonal_recdel):
                 layer.update_sigma(epoch)
         with contextlib.redirect_stdout(io.StringIO()):
-            fitted, _ = trainer.train(loaders["train"], model, optimizers, epoch, *place)
-            checked, _ = trainer.test(loaders["val"], model, epoch, *place)
+            fitted, _ = published.train(loaders["train"], model, optimizers, epoch, *place)
+            checked, _ = published.test(loaders["val"], model, epoch, *place)
         for schedule in schedules:
             schedule.step()
         tell(epoch=epoch, training=fitted, validation=checked, seconds=time.time() - started)
     with contextlib.redirect_stdout(io.StringIO()):
-        accuracy, _ = trainer.test(loaders["test"], model, epoch, *place)
+        accuracy, _ = published.test(loaders["test"], model, epoch, *place)
     group = {"pixels": "PS-MNIST", "journeys": "AL"}[options.study]
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     cost = {"num_parameters": num_parameters, "seconds": round(time.time() - begun, 1)}
@@ -118,12 +118,12 @@ def journeys(options: argparse.Namespace, config: Any) -> Parts:
     return {split: tensors(dataset, split) for split in dataset.splits}
 
 
-def as_for_journeys(model: nn.Module, optimizers: list[torch.optim.Optimizer], trainer: Any) -> None:
+def as_for_journeys(model: nn.Module, optimizers: list[torch.optim.Optimizer], published: Any) -> None:
     """Recurrent weights from Kaiming's range, the mean of the readout, gradients of a norm of at most 1."""
     for module in model.modules():
         if hasattr(module, "recurrent_weights"):
             nn.init.kaiming_uniform_(module.recurrent_weights, a=math.sqrt(5))
-    trainer.calc_loss_SSC = lambda output, y: nn.functional.cross_entropy(output.mean(dim=0), y)
+    published.calc_loss_SSC = lambda output, y: nn.functional.cross_entropy(output.mean(dim=0), y)
     optimizers[0].register_step_pre_hook(lambda *_: nn.utils.clip_grad_norm_(model.parameters(), 1) and None)
 
 
