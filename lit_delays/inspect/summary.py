@@ -27,7 +27,8 @@ def describe(network: Network) -> str:
         delays = f"{delays}, recurrent: {' and '.join(words)} delays"
     parts = [type(layer.neuron) for layer in layers][:-1] + [type(layer.synapses) for layer in layers]
     others = dict.fromkeys(part.__name__ for part in parts if part.__name__ not in PAPER)
-    return ", ".join([sizes, delays, *others, f"{count_parameters(network):,} parameters"])
+    norm = [] if config.norm == "batch" else ["no norm"]
+    return ", ".join([sizes, delays, *others, *norm, f"{count_parameters(network):,} parameters"])
 
 
 def count_parameters(network: Network) -> int:

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from lit_delays.components import Factory, plain, rebuild
 from lit_delays.errors import InputError
 from lit_delays.interface import Interface
+from lit_delays.snn.bias import Bias
 from lit_delays.snn.neurons import LIF, Neuron, State, SynapticFilter
 from lit_delays.snn.neurons.readouts import readout_of
 from lit_delays.snn.operation import Operation
@@ -28,6 +29,7 @@ MOST_LAYERS, MOST_NEURONS = 1000, 2**31  # hidden ones; of a layer, and channels
 
 PARTS = ("neuron", "synapses", "recurrent")  # of a layer, that are chosen by class
 Padding = Literal["ignored", "paper"]
+Norm = Literal["batch", "none"]
 
 RECURRENT = "_recurrent"  # after the name of a layer: its synapses to itself
 
@@ -77,6 +79,8 @@ class NetworkConfig:
         dropout: Probability that a neuron is silenced for a whole sample, in [0, 1).
         recurrent_dropout: Probability that the recurrent current of a neuron is silenced for a whole sample,
             in [0, 1).
+        norm: What the currents of a hidden layer pass: a ``batch`` norm over time and batch (the paper), or
+            ``none``, and every neuron has a learned bias instead.
         decision: How the readout over time becomes a score per class: sum of the softmax of every step (the
             paper), mean, max, or spike_count, for which the readout fires (at a voltage of 2).
         padding: Whether steps behind the end of a sample, up to the longest of its batch, are ``ignored`` by
@@ -104,6 +108,7 @@ class NetworkConfig:
     synapse_tau_ms: float | None = None
     dropout: float = 0.4
     recurrent_dropout: float = 0.0
+    norm: Norm = "batch"
     decision: Decision = "sum"
     padding: Padding = "ignored"
 
@@ -121,6 +126,7 @@ class NetworkConfig:
         self._require("hidden_sizes", len(sizes) <= MOST_LAYERS, f"at most {MOST_LAYERS} numbers")
         self._require("layers", len(self.layers) <= len(sizes), f"at most {len(sizes)} entries, one a layer")
         self._require("decision", self.decision in get_args(Decision), "sum, mean, max or spike_count")
+        self._require("norm", self.norm in get_args(Norm), "batch or none")
         self._require("padding", self.padding in get_args(Padding), "ignored or paper")
         for name in ("dropout", "recurrent_dropout"):
             self._require(name, 0 <= getattr(self, name) < 1, "in [0, 1)")
@@ -211,7 +217,7 @@ class Layer(nn.Module):
 
     Args:
         synapses: Into the layer.
-        norm: Of the currents, over time and batch.
+        norm: Of the currents, over time and batch; a bias where there is none.
         neuron: The neurons.
         dropout: Probability that a neuron is silenced for a whole sample.
         synaptic_filter: What spikes linger in on their way out; None for none.
@@ -467,9 +473,8 @@ def make_layer(config: NetworkConfig, index: int, num_inputs: int, num_neurons: 
     synapses = config.of_layer(index, "synapses")(num_inputs, num_neurons, step_ms)
     neuron = config.of_layer(index, "neuron")(num_neurons, step_ms)
     lingering = None if tau_ms is None else SynapticFilter(num_neurons, step_ms, tau_ms=tau_ms)
-    return Layer(
-        synapses, nn.BatchNorm1d(num_neurons), neuron, config.dropout, lingering, _recurrence(config, index)
-    )
+    norm = nn.BatchNorm1d(num_neurons) if config.norm == "batch" else Bias(num_neurons, num_inputs)
+    return Layer(synapses, norm, neuron, config.dropout, lingering, _recurrence(config, index))
 
 
 def _recurrence(config: NetworkConfig, index: int) -> Recurrence | None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lit_delays.errors import InputError
+from lit_delays.inspect.summary import describe
 from lit_delays.snn.network import Layer, LayerConfig, Network, NetworkConfig, make_layer
 from lit_delays.snn.neurons import LIF, PLIF, Heaviside, LeakyIntegrator, RawCurrent, ReLU
 from lit_delays.snn.operation import use
@@ -108,6 +109,7 @@ WRONG = [
     ({"hidden_sizes": []}, "`hidden_sizes` must be one or more numbers of at least 1, got []."),
     ({"hidden_sizes": [4, 0]}, "`hidden_sizes` must be one or more numbers of at least 1, got [4, 0]."),
     ({"dropout": 1.0}, "`dropout` must be in [0, 1), got 1.0."),
+    ({"norm": "layer"}, "`norm` must be batch or none, got layer."),
     ({"time_step_ms": float("nan")}, "`time_step_ms` must be above 0 ms, got nan."),
     ({"synapse_tau_ms": 5.0}, f"`synapse_tau_ms` {ONE_STEP} 5."),
     ({"layers": [None] * 3}, "`layers` must be at most 2 entries, one a layer, got [None, None, None]."),
@@ -132,3 +134,14 @@ WRONG = [
 def test_values_out_of_their_range_are_refused(wrong: dict[str, object], sentence: str) -> None:
     with pytest.raises(InputError, match=re.escape(sentence)):
         Network(NetworkConfig(**wrong))  # type: ignore[arg-type]
+
+
+def test_without_a_norm_every_neuron_has_a_bias():
+    config = NetworkConfig(num_inputs=16, hidden_sizes=[400, 3], norm="none")
+    (first, second) = Network(config).layers
+    assert 0.2 < first.norm.bias.abs().max() <= 0.25  # of 16 inputs
+    assert second.norm.bias.abs().max() <= 0.05
+    current = torch.rand(2, 3, 3)
+    torch.testing.assert_close(second.normed(current), current + second.norm.bias)
+    assert "no norm, " in describe(Network(config))
+    assert Network(config).layers[0].norm.bias.requires_grad

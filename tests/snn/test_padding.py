@@ -28,6 +28,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "adaptive, mean": {"neuron": SEAdLIF, "decision": "mean"},
     "same length, maximum": {"synapses": partial(SynapticDelays, keep_length=True), "decision": "max"},
     "spike count": {"decision": "spike_count"},
+    "no norm": {"norm": "none", "recurrent": RecurrentDelays},
 }
 
 
@@ -37,8 +38,9 @@ def network(kind: str, dtype: torch.dtype = torch.float64, **more: Any) -> Netwo
     made = Network(NetworkConfig(**options | KINDS[kind] | more)).to(dtype)
     made.set_sigma(2.0)
     for layer in made.layers:
-        layer.norm.weight.data.fill_(2.0)
-        layer.norm.bias.data.fill_(0.4)  # so that they also fire in silence
+        values = {"weight": 2.0, "bias": 0.4 if made.config.norm == "batch" else 0.9}
+        for name, parameter in layer.norm.named_parameters():  # so that they also fire in silence
+            parameter.data.fill_(values[name])
     return made
 
 
