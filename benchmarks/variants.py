@@ -83,7 +83,13 @@ SHORT_JOURNEYS = [
     *("--model.network.hidden_sizes", "[64,88,88]"),
     *("--model.optimizer.weight_lr", "0.002", "--model.optimizer.delay_lr", "0.02"),
 ]
-JOURNEYS = {"integer delays": [], "no delays": NONE_LEARNED}
+NORMED = ["--model.network.norm", "batch"]
+JOURNEYS = {
+    "delays": [],
+    "no delays": NONE_LEARNED,
+    "delays, batch norm": NORMED,
+    "no delays, batch norm": [*NONE_LEARNED, *NORMED],
+}
 Variants = dict[tuple[str, str], list[str]]
 
 
