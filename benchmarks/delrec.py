@@ -41,6 +41,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    if options.study == "pixels" and options.data is None:
+        parser.error("--data FOLDER is needed for pixels")
+    if not (options.checkout / "configs/perf_PSMNIST.py").is_file():
+        parser.error(
+            f"CHECKOUT must be one of DelRec's code, with configs/perf_PSMNIST.py, got {options.checkout}"
+        )
     os.environ["WANDB_MODE"] = "disabled"
     sys.path.insert(0, str(options.checkout))
     run(options)
@@ -124,7 +130,11 @@ def as_for_journeys(model: nn.Module, optimizers: list[torch.optim.Optimizer], p
         if hasattr(module, "recurrent_weights"):
             nn.init.kaiming_uniform_(module.recurrent_weights, a=math.sqrt(5))
     published.calc_loss_SSC = lambda output, y: nn.functional.cross_entropy(output.mean(dim=0), y)
-    optimizers[0].register_step_pre_hook(lambda *_: nn.utils.clip_grad_norm_(model.parameters(), 1) and None)
+
+    def clip(*_: object) -> None:  # before the first optimiser's step, for both
+        nn.utils.clip_grad_norm_(model.parameters(), 1)
+
+    optimizers[0].register_step_pre_hook(clip)
 
 
 def tensors(dataset: Dataset, split: str) -> TensorDataset:

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from lit_delays.errors import InputError
-from lit_delays.snn.bias import Bias
 from lit_delays.snn.network import Layer, Network
 from lit_delays.snn.recurrence import Recurrence
 from lit_delays.snn.synapses import Synapses, WholeDelays
@@ -83,9 +82,9 @@ def _whole_recurrence(synapses: Synapses) -> Recurrence:
 
 def _affine(norm: nn.Module, synapses: Synapses) -> tuple[Tensor, Tensor]:
     """Gain and bias of a norm in evaluation, both ``(N,)``, in double precision."""
-    if isinstance(norm, nn.Identity | Bias):
+    if isinstance(norm, nn.Identity):
         ones = torch.ones(synapses.num_outputs, dtype=torch.float64, device=synapses.whole_delays()[0].device)
-        return ones, norm.bias.double() if isinstance(norm, Bias) else torch.zeros_like(ones)
+        return ones, torch.zeros_like(ones)
     if not isinstance(norm, nn.modules.batchnorm._BatchNorm) or norm.running_var is None:
         raise InputError(f"only batch norms can be folded into synapses, got {type(norm).__name__}.")
     assert norm.running_mean is not None

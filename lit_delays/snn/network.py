@@ -16,7 +16,6 @@ from torch.nn import functional as F
 from lit_delays.components import Factory, plain, rebuild
 from lit_delays.errors import InputError
 from lit_delays.interface import Interface
-from lit_delays.snn.bias import Bias
 from lit_delays.snn.neurons import LIF, Neuron, State, SynapticFilter
 from lit_delays.snn.neurons.readouts import readout_of
 from lit_delays.snn.operation import Operation
@@ -80,7 +79,8 @@ class NetworkConfig:
         recurrent_dropout: Probability that the recurrent current of a neuron is silenced for a whole sample,
             in [0, 1).
         norm: What the currents of a hidden layer pass: a ``batch`` norm over time and batch (the paper), or
-            ``none``, and every neuron has a learned bias instead.
+            ``none``, and synapses without a bias get one, which starts within 1 / sqrt(I) as that of a linear
+            layer of torch.
         decision: How the readout over time becomes a score per class: sum of the softmax of every step (the
             paper), mean, max, or spike_count, for which the readout fires (at a voltage of 2).
         padding: Whether steps behind the end of a sample, up to the longest of its batch, are ``ignored`` by
@@ -217,7 +217,7 @@ class Layer(nn.Module):
 
     Args:
         synapses: Into the layer.
-        norm: Of the currents, over time and batch; a bias where there is none.
+        norm: Of the currents, over time and batch; the identity for none.
         neuron: The neurons.
         dropout: Probability that a neuron is silenced for a whole sample.
         synaptic_filter: What spikes linger in on their way out; None for none.
@@ -473,7 +473,9 @@ def make_layer(config: NetworkConfig, index: int, num_inputs: int, num_neurons: 
     synapses = config.of_layer(index, "synapses")(num_inputs, num_neurons, step_ms)
     neuron = config.of_layer(index, "neuron")(num_neurons, step_ms)
     lingering = None if tau_ms is None else SynapticFilter(num_neurons, step_ms, tau_ms=tau_ms)
-    norm = nn.BatchNorm1d(num_neurons) if config.norm == "batch" else Bias(num_neurons, num_inputs)
+    norm = nn.BatchNorm1d(num_neurons) if config.norm == "batch" else nn.Identity()
+    if config.norm == "none" and getattr(synapses, "bias", None) is None:
+        synapses.bias = nn.Parameter(torch.empty(num_neurons).uniform_(-1, 1) * num_inputs**-0.5)
     return Layer(synapses, norm, neuron, config.dropout, lingering, _recurrence(config, index))
 
 

@@ -23,6 +23,7 @@ from lit_delays.data.module import SpikeData
 from lit_delays.data.warps import drop_events, jitter_times, scale_values, shift_channels, stretch_time
 from lit_delays.errors import InputError
 from lit_delays.snn.network import NetworkConfig
+from lit_delays.time_grid import TimeGrid
 from lit_delays.training.classifier import DelayClassifier
 
 EVERYTHING = AugmentConfig(
@@ -380,6 +381,12 @@ def test_mixed_labels_train_and_count_the_larger_part(tmp_path):
 def test_wrong_options_are_refused(options, sentence):
     with pytest.raises(InputError, match="^" + re.escape(sentence) + "$"):
         SpikeData(Patterns, augment=AugmentConfig(**options))
+
+
+def test_nothing_is_on_where_nothing_is_asked_and_the_ends_of_a_range_are_in_it():
+    assert not AugmentConfig().is_on
+    edges = AugmentConfig(time_mask_ms=10, channel_mask=5, time_jitter_ms=1.01, channel_shift=4)
+    edges.check(TimeGrid(10.0), num_inputs=5)
 
 
 @pytest.mark.parametrize(

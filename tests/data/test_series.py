@@ -222,10 +222,19 @@ class TestGenerated:
         assert np.bincount(labels).tolist() == [100, 100, 100]
         for (x, y), label in zip(points, labels, strict=True):
             assert class_of(1 - x, 1 - y) == {0: 1, 1: 0, 2: 2}[label]
-        samples = YinYang().open("test")
-        times, units = samples.sample(0)
-        assert sorted(units.tolist()) == [0, 1, 2, 3, 4]
-        assert times[0] == 0
+        assert [class_of(0.75 + x, 0.5) for x in (-0.1001, -0.0999, 0.0999, 0.1001)] == [0, 2, 2, 0]
+        assert [class_of(0.25 + x, 0.5) for x in (-0.1001, -0.0999, 0.0999, 0.1001)] == [1, 2, 2, 1]
+        assert [class_of(*point) for point in ((0.5, 0.9), (0.75, 0.7), (0.5, 0.1))] == [1, 0, 0]
+
+    def test_the_times_of_five_spikes_say_where_a_point_is(self) -> None:
+        samples, (points, labels) = YinYang().open("test"), make_points(40, 1000)
+        assert np.array_equal(samples.labels, labels)
+        for index in (0, 999):
+            times, units = samples.sample(index)
+            ms = dict(zip(units.tolist(), 1000 * times, strict=True))
+            x, y = points[index]
+            expected = [1.5 + 18.5 * it for it in (x, y, 1 - x, 1 - y)]
+            assert [ms[unit] for unit in range(5)] == pytest.approx([*expected, 0], abs=1e-3)
 
     def test_what_is_to_be_remembered_is_the_same_in_all_splits(self) -> None:
         data = Memorisation(num_samples=64)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lit_delays.errors import InputError
-from lit_delays.inspect.summary import describe
+from lit_delays.inspect.summary import count_parameters, describe
 from lit_delays.snn.network import Layer, LayerConfig, Network, NetworkConfig, make_layer
 from lit_delays.snn.neurons import LIF, PLIF, Heaviside, LeakyIntegrator, RawCurrent, ReLU
 from lit_delays.snn.operation import use
@@ -138,10 +138,22 @@ def test_values_out_of_their_range_are_refused(wrong: dict[str, object], sentenc
 
 def test_without_a_norm_every_neuron_has_a_bias():
     config = NetworkConfig(num_inputs=16, hidden_sizes=[400, 3], norm="none")
-    (first, second) = Network(config).layers
-    assert 0.2 < first.norm.bias.abs().max() <= 0.25  # of 16 inputs
-    assert second.norm.bias.abs().max() <= 0.05
-    current = torch.rand(2, 3, 3)
-    torch.testing.assert_close(second.normed(current), current + second.norm.bias)
-    assert "no norm, " in describe(Network(config))
-    assert Network(config).layers[0].norm.bias.requires_grad
+    network = Network(config)
+    first, second = (layer.synapses for layer in network.layers)
+    assert 0.2 < first.bias.abs().max() <= 0.25  # of 16 inputs
+    assert second.bias.abs().max() <= 0.05
+    silence = torch.zeros(2, 3, 400)
+    torch.testing.assert_close(network.layers[1].synapses(silence), second.bias.expand(14, 3, 3))
+    assert "no norm, " in describe(network)
+    assert second.bias.requires_grad
+    assert count_parameters(network) == 2 * (16 * 400 + 400 * 3 + 3 * 20) + 400 + 3
+
+
+def test_synapses_that_have_a_bias_keep_it():
+    class Biased(SynapticDelays):
+        def __init__(self, *args: object, **options: object) -> None:
+            super().__init__(*args, **options)
+            self.bias = torch.nn.Parameter(torch.full((self.num_outputs,), 7.0))
+
+    network = Network(NetworkConfig(hidden_sizes=[3], synapses=Biased, norm="none"))
+    assert network.layers[0].synapses.bias.tolist() == [7, 7, 7]

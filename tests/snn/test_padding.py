@@ -38,9 +38,11 @@ def network(kind: str, dtype: torch.dtype = torch.float64, **more: Any) -> Netwo
     made = Network(NetworkConfig(**options | KINDS[kind] | more)).to(dtype)
     made.set_sigma(2.0)
     for layer in made.layers:
-        values = {"weight": 2.0, "bias": 0.4 if made.config.norm == "batch" else 0.9}
-        for name, parameter in layer.norm.named_parameters():  # so that they also fire in silence
-            parameter.data.fill_(values[name])
+        if made.config.norm == "batch":
+            layer.norm.weight.data.fill_(2.0)
+            layer.norm.bias.data.fill_(0.4)  # so that they also fire in silence
+        else:
+            layer.synapses.bias.data.fill_(1.1)
     return made
 
 

@@ -1,11 +1,14 @@
 """What is asked of a network: loss and metric of every task, over steps that count."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch.nn import functional as F
 
 from lit_delays.errors import InputError
 from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.synapses import SynapticDelays
 from lit_delays.tasks import (
     IGNORE,
     ClassPerSequence,
@@ -21,8 +24,13 @@ LENGTHS = torch.tensor([6, 3])
 
 @pytest.fixture
 def network() -> Network:
+    """One that fires, so that its readout is another in every step."""
     torch.manual_seed(0)
-    return Network(NetworkConfig(num_inputs=4, num_classes=3, hidden_sizes=[5])).eval()
+    short = partial(SynapticDelays, max_delay_ms=30.0)
+    made = Network(NetworkConfig(num_inputs=4, num_classes=3, hidden_sizes=[5], synapses=short)).eval()
+    made.layers[0].norm.weight.data.fill_(3.0)
+    made.layers[0].norm.bias.data.fill_(0.6)
+    return made
 
 
 @pytest.fixture
@@ -62,6 +70,7 @@ def test_the_answer_of_a_step_is_the_readout_of_that_step(network: Network, coun
 def test_a_forecast_is_read_when_the_last_input_has_come(network: Network, counts: torch.Tensor) -> None:
     answer, readout = ValuePerSequence(3).answer(network, counts, LENGTHS), network(counts, LENGTHS)
     assert torch.equal(answer, torch.stack([readout[5, 0], readout[2, 1]]))
+    assert len(readout[:, 0].unique(dim=0)) == len(readout)  # each step says something else
     assert torch.equal(ValuePerSequence(3).answer(network, counts), network(counts)[5])
 
 
