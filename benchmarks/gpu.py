@@ -31,6 +31,7 @@ from lit_delays.snn.operation import PLAIN, use
 from lit_delays.snn.readout import class_scores
 from lit_delays.snn.surrogates import Surrogate
 from lit_delays.snn.synapses import SynapticDelays
+from lit_delays.training.optimizer import OptimizerConfig, make_optimizer
 
 Options = argparse.Namespace
 TRAINING_SAMPLES = {"shd": 8156, "ssc": 75_466}
@@ -235,31 +236,72 @@ def reduced(kind: str, device: str) -> AbstractContextManager[object]:
 
 
 def graphs(options: Options) -> Iterator[dict[str, Any]]:
-    """A CUDA graph of forward and backward, and `torch.compile`, where they help."""
-    config, counts, labels = batch_of(options, "shd")
-    yield {
-        "form": "as it is",
-        **weighed(loss_step(Network(config).to(options.device), counts, labels), options),
-    }
-    if options.device == "cuda":
-        network = Network(config).to(options.device)
-        try:
-            graphed = torch.cuda.make_graphed_callables(network, (counts.clone(),))
-            yield {"form": "CUDA graph", **weighed(loss_step(graphed, counts, labels), options)}
-        except (RuntimeError, TypeError) as error:
-            yield {"form": "CUDA graph", "left_out": str(error)[:300]}
-        torch.cuda.synchronize()
-    if options.small:
-        return  # the compiler wants another one on the machine
-    compiled = torch.compile(Network(config).to(options.device))
-    yield {"form": "compiled", **weighed(loss_step(compiled, counts, labels), options)}
+    """A training step whose forward and backward are one CUDA graph, and the error of its gradients."""
+    for name in BATCH:
+        config, counts, labels = batch_of(options, name)
+        yield {"network": name, "form": "as it is", **weighed(our_step(config, counts, labels), options)}
+        if options.device != "cuda":
+            continue
+        yield {"network": name, "form": "CUDA graph", "largest_error": graph_error(config, counts, labels)}
+        for form in ({}, {"delayed_sum": PLAIN}):
+            with use(**form):
+                train = graphed_step(config, counts, labels)
+            yield {
+                "network": name,
+                "form": "CUDA graph",
+                "forms": form or "chosen",
+                **weighed(train, options),
+            }
 
 
-def loss_step(network: Any, counts: Tensor, labels: Tensor) -> Callable[[], None]:
+def graphed_step(config: NetworkConfig, counts: Tensor, labels: Tensor) -> Callable[[], None]:
+    """Forward and backward replayed; Adam, whose rates change every step, and constraints as they are."""
+    network = Network(config).to(counts.device)
+    optimizer = make_optimizer(network, OptimizerConfig())
+    graph = graph_of(network, config, counts, labels)
+
     def run() -> None:
-        F.cross_entropy(class_scores(network(counts), "sum"), labels).backward()
+        graph.replay()
+        optimizer.step()
+        network.constrain()
 
     return run
+
+
+def graph_of(network: Network, config: NetworkConfig, counts: Tensor, labels: Tensor) -> torch.cuda.CUDAGraph:
+    """Captured after three runs on a stream of their own, which fill the caches of kernels and matrices."""
+
+    def run() -> None:
+        F.cross_entropy(class_scores(network(counts), config.decision), labels).backward()
+
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            run()
+    torch.cuda.current_stream().wait_stream(stream)
+    network.zero_grad(set_to_none=True)  # so that a replay writes the gradients and adds to none
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        run()
+    return graph
+
+
+def graph_error(config: NetworkConfig, counts: Tensor, labels: Tensor) -> float:
+    """Of a replay after other weights, counts and sigma came in, to the gradients as they are."""
+    config = replace(config, dropout=0.0)
+    network, counts = Network(config).to(counts.device), counts.clone()
+    graph = graph_of(network, config, counts, labels)
+    counts.copy_(counts.roll(1, dims=1))
+    with torch.no_grad():
+        for synapses in network.named_synapses().values():
+            synapses.weight.mul_(1.1)
+            synapses.sigma.mul_(0.5)  # type: ignore[union-attr]
+    graph.replay()
+    weights = [synapses.weight for synapses in network.named_synapses().values()]
+    mine = [weight.grad.clone() for weight in weights]  # type: ignore[union-attr]
+    loss = F.cross_entropy(class_scores(network(counts), config.decision), labels)
+    return largest_error(mine, [*torch.autograd.grad(loss, weights)])
 
 
 def profile(options: Options) -> Iterator[dict[str, Any]]:

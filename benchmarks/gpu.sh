@@ -25,19 +25,19 @@ measure() { # NAME SECONDS
 
 : >"$folder/summary.txt"
 command -v nvidia-smi >/dev/null && nvidia-smi >"$folder/card.txt"
-[ -z "$SMALL" ] && part tests 90 "$python" -m pytest -q -m gpu tests/snn/test_gpu_kernels.py -p no:cacheprovider
+[ -z "$SMALL" ] && part tests 60 "$python" -m pytest -q -m gpu tests/snn/test_gpu_kernels.py -p no:cacheprovider
 while read -r name limit; do
     case " ${PARTS:-$name} " in *" $name "*) measure "$name" "$limit" ;; esac
 done <<LIMITS
-equality 60
-step 70
-epoch 90
+equality 40
+step 50
+epoch 120
+graphs 60
 recurrent 40
-neurons 40
+neurons 30
 precision 40
 forms 40
 profile 30
-graphs 30
 LIMITS
 cat "$folder"/*.txt | grep '^{' >"$folder/all.jsonl"
 echo "results: $folder"

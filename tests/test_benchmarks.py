@@ -37,7 +37,7 @@ def test_a_layer_of_neurons_is_timed_and_weighed():
     assert measured["peak_mb"] >= 0
 
 
-CARD = ["equality", "step", "epoch", "recurrent", "neurons", "precision", "forms", "profile", "graphs"]
+CARD = ["equality", "step", "epoch", "graphs", "recurrent", "neurons", "precision", "forms", "profile"]
 
 
 def test_all_parts_of_the_script_for_a_card_run_on_a_cpu():
