@@ -246,7 +246,7 @@ def graphs(options: Options) -> Iterator[dict[str, Any]]:
         for form in ({}, {"delayed_sum": PLAIN}):
             with use(**form):
                 train = graphed_step(config, counts, labels)
-            # no peak of memory: the pool of a graph is filled when it is captured, before a peak would be counted
+            # no peak of memory: the pool of a graph is filled at its capture, before
             taken = seconds(train, options)
             yield {"network": name, "form": "CUDA graph", "forms": form or "chosen", "step_s": taken}
 
