@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lit_delays.deploy.deploy import deploy
-from lit_delays.snn.fast.circle import Circle, circle
+from lit_delays.snn.fast.circle import Circle, Dft
+from lit_delays.snn.fast.compiled import are_installed
 from lit_delays.snn.network import Network, NetworkConfig
 from lit_delays.snn.neurons import LIF, PLIF, Heaviside, Neuron
 from lit_delays.snn.operation import use
@@ -40,7 +41,10 @@ def test_the_golden_files_are_found() -> None:
     assert FILES
 
 
-@pytest.fixture(params=["plain", "spectral"])
+COMPILED = pytest.param("compiled", marks=pytest.mark.skipif(not are_installed(), reason="no numba"))
+
+
+@pytest.fixture(params=["plain", "spectral", COMPILED])
 def _algorithm(request: pytest.FixtureRequest) -> Iterator[None]:
     with use(delayed_sum=request.param):
         yield
@@ -83,8 +87,9 @@ def test_the_reference_training_is_followed_by_every_transform(
 ) -> None:
     """In blocks, with transforms of one product or of two, whatever the cost."""
 
-    def in_blocks(num_steps: int, *sizes: int) -> Circle:
-        return circle(max(1, num_steps // 3), columns, num_steps, *sizes)
+    def in_blocks(dft: Dft, num_steps: int, num_lags: int, *_: int) -> Circle:
+        block = max(1, num_steps // 3)
+        return Circle(block, *dft.circles(block + num_lags - 1)[columns - 1], 0.0)
 
     monkeypatch.setattr("lit_delays.snn.fast.spectral_sum.cheapest_circle", in_blocks)
     golden = np.load(path)

@@ -10,20 +10,23 @@ from torch import Tensor
 
 from lit_delays.snn import precision
 from lit_delays.snn.delayed_sum import delayed_sum
-from lit_delays.snn.fast import circle as circles
-from lit_delays.snn.fast.circle import Circle, cheapest_circle, circle
-from lit_delays.snn.fast.real_dft import is_one_product, make_transform
+from lit_delays.snn.fast.circle import Circle, Dft, cheapest_circle, cost
+from lit_delays.snn.fast.compiled import are_installed, stages
+from lit_delays.snn.fast.real_dft import MATRICES, is_one_product, make_transform
 from lit_delays.snn.fast.spectral_sum import is_cheaper
 from lit_delays.snn.operation import use
 from lit_delays.snn.separated_sum import separated_sum
 from lit_delays.snn.synapses import SynapticDelays
 
 direct_sum = delayed_sum.plain
-TINY = st.integers(1, 3)
+SIZES = (112, 25, 256, 256, 256), (1000, 251, 32, 256, 256)  # SHD, and at 1 ms
+TINY, SOME = st.integers(1, 3), st.integers(1, 11)
+WITH_NUMBA = pytest.mark.skipif(not are_installed(), reason="numba is not installed")
+SPECTRAL = ["spectral", pytest.param("compiled", marks=WITH_NUMBA)]
 
 
-def spectral_sum(x: Tensor, kernel: Tensor, num_steps: int) -> Tensor:
-    with use(delayed_sum="spectral"):
+def spectral_sum(x: Tensor, kernel: Tensor, num_steps: int, form: str = "spectral") -> Tensor:
+    with use(delayed_sum=form):
         return delayed_sum(x, kernel, num_steps)
 
 
@@ -31,35 +34,38 @@ def draw(*shape: int, grad: bool = True) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64, requires_grad=grad)
 
 
-def both(x: Tensor, kernel: Tensor, num_steps: int) -> list[tuple[Tensor, Tensor]]:
+def both(x: Tensor, kernel: Tensor, num_steps: int, form: str = "spectral") -> list[tuple[Tensor, Tensor]]:
     """Results and gradients of the two algorithms, in pairs."""
-    direct, fast = direct_sum(x, kernel, num_steps), spectral_sum(x, kernel, num_steps)
+    direct, fast = direct_sum(x, kernel, num_steps), spectral_sum(x, kernel, num_steps, form)
     grad = torch.randn_like(direct)
     pairs = [torch.autograd.grad(y, (x, kernel), grad) for y in (direct, fast)]
     return [(direct, fast), *zip(*pairs, strict=True)]
 
 
+@pytest.mark.parametrize("form", SPECTRAL)
 @settings(max_examples=60, deadline=None)
-@given(steps=st.integers(1, 24), lags=st.integers(1, 40), sizes=st.tuples(TINY, TINY, TINY), data=st.data())
+@given(steps=st.integers(1, 24), lags=st.integers(1, 40), sizes=st.tuples(SOME, SOME, TINY), data=st.data())
 def test_the_fast_sum_is_the_plain_one_at_any_size(
-    steps: int, lags: int, sizes: tuple[int, int, int], data: st.DataObject
+    form: str, steps: int, lags: int, sizes: tuple[int, int, int], data: st.DataObject
 ) -> None:
     batch, fan_in, num_neurons = sizes
     num_steps = data.draw(st.integers(steps, steps + lags - 1))
-    for direct, fast in both(draw(steps, batch, fan_in), draw(lags, num_neurons, fan_in), num_steps):
+    for direct, fast in both(draw(steps, batch, fan_in), draw(lags, num_neurons, fan_in), num_steps, form):
         torch.testing.assert_close(fast, direct, rtol=1e-10, atol=1e-10)
 
 
-def test_its_gradients_are_those_of_finite_differences() -> None:
+@pytest.mark.parametrize("form", SPECTRAL)
+def test_its_gradients_are_those_of_finite_differences(form: str) -> None:
     x, kernel = draw(7, 2, 2), draw(4, 3, 2)
-    assert torch.autograd.gradcheck(lambda x, k: spectral_sum(x, k, 9), (x, kernel))
+    assert torch.autograd.gradcheck(lambda x, k: spectral_sum(x, k, 9, form), (x, kernel))
 
 
-def test_spectra_made_in_pieces_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("form", SPECTRAL)
+def test_spectra_made_in_pieces_give_the_same_numbers(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lit_delays.snn.fast.spectral_sum.TAPS", 2)
     monkeypatch.setattr("lit_delays.snn.fast.spectral_sum.SPECTRA", 100)
     monkeypatch.setattr("lit_delays.snn.fast.real_dft.SIGNALS", 4)
-    for direct, fast in both(draw(9, 5, 2), draw(4, 3, 2), 10):
+    for direct, fast in both(draw(9, 5, 2), draw(4, 3, 2), 10, form):
         torch.testing.assert_close(fast, direct, rtol=1e-10, atol=1e-10)
 
 
@@ -75,10 +81,11 @@ def test_scratch_memory_of_one_call_does_not_leak_into_the_next() -> None:
         torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-10)
 
 
-def test_two_threads_do_not_share_scratch_memory() -> None:
-    x, kernel = draw(9, 3, 2, grad=False), draw(4, 3, 2, grad=False)
+@pytest.mark.parametrize("form", SPECTRAL)
+def test_two_threads_do_not_share_scratch_memory(form: str) -> None:
+    x, kernel = draw(9, 3, 7, grad=False), draw(4, 5, 7, grad=False)
     with ThreadPoolExecutor(2) as pool:
-        results = list(pool.map(lambda k: spectral_sum(k * x, kernel, 10), [1.0, -2.0] * 50))
+        results = list(pool.map(lambda k: spectral_sum(k * x, kernel, 10, form), [1.0, -2.0] * 50))
     for factor, y in zip([1.0, -2.0] * 50, results, strict=True):
         torch.testing.assert_close(y, factor * results[0], rtol=1e-10, atol=1e-10)
 
@@ -107,14 +114,15 @@ def test_inputs_without_gradient_cost_none() -> None:
     assert kernel.grad is not None
 
 
-def test_float32_loses_a_millionth() -> None:
+@pytest.mark.parametrize("form", SPECTRAL)
+def test_float32_loses_a_millionth(form: str) -> None:
     x, kernel = draw(100, 4, 140, grad=False), draw(25, 16, 140, grad=False)
     exact = direct_sum(x, kernel, 112)
-    error = (spectral_sum(x.float(), kernel.float(), 112) - exact).abs().max() / exact.abs().max()
+    error = (spectral_sum(x.float(), kernel.float(), 112, form) - exact).abs().max() / exact.abs().max()
     assert error < 2e-6
 
 
-@pytest.mark.parametrize("path", ["plain", "spectral"])
+@pytest.mark.parametrize("path", ["plain", *SPECTRAL])
 def test_no_output_hears_the_future(path: str) -> None:
     x, kernel = draw(12, 1, 2), draw(5, 3, 2)
     with use(delayed_sum=path):
@@ -123,7 +131,7 @@ def test_no_output_hears_the_future(path: str) -> None:
     assert grad[2:7].abs().min() > 1e-6
 
 
-@pytest.mark.parametrize("path", ["plain", "spectral"])
+@pytest.mark.parametrize("path", ["plain", *SPECTRAL])
 def test_a_spike_comes_out_after_its_delay(path: str) -> None:
     x = torch.zeros(10, 1, 1)
     x[2] = 1.0
@@ -137,14 +145,18 @@ def test_a_spike_comes_out_after_its_delay(path: str) -> None:
 def test_a_step_alone_is_summed_directly_and_a_window_by_spectra() -> None:
     shd = [(1, False), (2, True), (25, True), (125, True)]
     for num_lags, spectral in shd:
-        assert is_cheaper((100, 256, 256), (num_lags, 256, 256), 100 + (num_lags - 1) // 2) == spectral
-    assert not is_cheaper((100, 1, 256), (25, 256, 256), 112)  # one sample does not pay for a spectrum
+        assert (
+            is_cheaper(MATRICES, (100, 256, 256), (num_lags, 256, 256), 100 + (num_lags - 1) // 2) == spectral
+        )
+    assert not is_cheaper(
+        MATRICES, (100, 1, 256), (25, 256, 256), 112
+    )  # one sample does not pay for a spectrum
 
 
 def test_a_layer_without_delays_is_a_linear_layer() -> None:
     layer = SynapticDelays(4, 3, 10.0, delays="none", num_synapses=2)
     x = torch.randn(6, 5, 4)
-    assert not is_cheaper((100, 256, 256), (1, 256, 256), 100)
+    assert not is_cheaper(MATRICES, (100, 256, 256), (1, 256, 256), 100)
     torch.testing.assert_close(layer(x), x @ layer.weight.sum(dim=-1).T)
 
 
@@ -155,8 +167,9 @@ def test_every_circle_gives_the_same_numbers(
 ) -> None:
     """One product or two a transform, one block or many: the choice is one of cost alone."""
 
-    def chosen(num_steps: int, num_lags: int, *sizes: int) -> Circle:
-        return circle(min(block, num_steps), columns, num_steps, num_lags, *sizes)
+    def chosen(dft: Dft, num_steps: int, num_lags: int, *sizes: int) -> Circle:
+        length = min(block, num_steps)
+        return Circle(length, *dft.circles(length + num_lags - 1)[columns - 1], 0.0)
 
     monkeypatch.setattr("lit_delays.snn.fast.spectral_sum.cheapest_circle", chosen)
     for direct, fast in both(draw(40, 3, 2), draw(7, 4, 2), 43):
@@ -164,22 +177,38 @@ def test_every_circle_gives_the_same_numbers(
 
 
 def test_the_circle_and_its_transforms_are_chosen_by_cost() -> None:
-    shd, fine = cheapest_circle(112, 25, 256, 256, 256), cheapest_circle(1000, 251, 32, 256, 256)
+    shd, fine = (
+        cheapest_circle(MATRICES, *it) for it in ((112, 25, 256, 256, 256), (1000, 251, 32, 256, 256))
+    )
     assert (shd.block, shd.steps) == (112, 136)  # products cost most: one block, hardly longer than its echo
     assert is_one_product(shd.steps, shd.columns, 5)  # a kernel of few lags
     assert not is_one_product(shd.steps, shd.columns, 112)
     assert fine.block < 1000  # kernels' transforms cost most: a circle of little more than their lags
     assert fine.cost == min(
-        circle(-(-1000 // number), columns, 1000, 251, 32, 256, 256).cost
-        for number in range(1, 5)
-        for columns in range(1, circles.MOST_COLUMNS)
+        cost(MATRICES, *circle, block, 1000, 251, 32, 256, 256)
+        for block in (-(-1000 // number) for number in range(1, 5))
+        for circle in MATRICES.circles(block + 250)
+    )
+
+
+@WITH_NUMBA
+def test_a_compiled_sum_takes_the_circle_of_least_cost() -> None:
+    shd, fine = (
+        cheapest_circle(stages(), *it) for it in ((112, 25, 256, 256, 256), (1000, 251, 32, 256, 256))
+    )
+    assert (shd.block, shd.steps) == (112, 144)  # 136 and 138 have a factor without a stage, 140 too
+    assert fine.cost == min(
+        cost(stages(), *circle, block, 1000, 251, 32, 256, 256)
+        for block in (-(-1000 // number) for number in range(1, 5))
+        for circle in stages().circles(block + 250)
     )
 
 
 @pytest.mark.parametrize("steps", [1000, 4000, 16_000])
 def test_the_cost_grows_as_the_length(steps: int) -> None:
     sizes = 251, 32, 256, 256
-    assert cheapest_circle(2 * steps, *sizes).cost < 2.1 * cheapest_circle(steps, *sizes).cost
+    for dft in (MATRICES, *([stages()] if are_installed() else [])):
+        assert cheapest_circle(dft, 2 * steps, *sizes).cost < 2.1 * cheapest_circle(dft, steps, *sizes).cost
 
 
 @pytest.mark.parametrize(("n", "columns"), [(12, 1), (12, 3), (126, 9), (600, 12)])
@@ -187,7 +216,7 @@ def test_a_transform_is_the_fourier_transform_at_half_frequencies(n: int, column
     parts = ((1.0, 0.0), (0.0, 1.0))
     transform = make_transform(n, columns, n, parts, torch.float64, torch.device("cpu"))
     x = draw(n, 2, 3, grad=False)
-    out = x.new_empty(*transform.second.shape[:2], 2, 3)
+    out = x.new_empty(*transform.size, 2, 3)
     transform.forward(x, out)
     angle = -torch.pi * torch.arange(n, dtype=torch.float64) / n
     turned = x * torch.polar(torch.ones_like(angle), angle).view(-1, 1, 1)
@@ -208,7 +237,7 @@ def relative(mine: Tensor, theirs: Tensor) -> float:
 
 
 @pytest.mark.parametrize("inner", ["x", "kernel"])
-@pytest.mark.parametrize("form", ["plain", "spectral"])
+@pytest.mark.parametrize("form", ["plain", *SPECTRAL])
 def test_under_autocast_only_the_products_are_reduced(
     form: str, inner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,7 +254,7 @@ def test_under_autocast_only_the_products_are_reduced(
 
 
 @pytest.mark.parametrize("num_lags", [1, 9])
-@pytest.mark.parametrize("form", ["plain", "spectral"])
+@pytest.mark.parametrize("form", ["plain", *SPECTRAL])
 def test_a_processor_without_reduced_products_makes_them_in_float32(
     form: str, num_lags: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

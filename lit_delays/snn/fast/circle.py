@@ -3,15 +3,24 @@
 Shape letters: T input steps, K lags, B samples, I inputs, O outputs; n steps of a circle.
 """
 
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from lit_delays.snn.fast.real_dft import transform_cost
 
-# in the time that one takes inside a large product, measured on a CPU
-SMALL_PRODUCT = 2  # of each multiply-add of a transform, which is as fast as memory
-NUMBER = 40  # of each number of a spectrum
-MOST_COLUMNS = 64
+class Dft(NamedTuple):
+    """A way to make transforms.
+
+    Attributes:
+        circles: The circles it has of at least so many steps, or a few: their steps, and their columns where
+            a transform is two products.
+        cost: Of transforming a signal: for steps and columns of a circle, and steps of the signal.
+        make: A transform, for steps and columns, steps of the longest signal, mixtures, type and device.
+    """
+
+    circles: Callable[[int], Iterable[tuple[int, int]]]
+    cost: Callable[[int, int, int], float]
+    make: Callable[..., Any]
 
 
 class Circle(NamedTuple):
@@ -20,7 +29,7 @@ class Circle(NamedTuple):
     Attributes:
         block: Input steps that go through the circle at once.
         steps: Steps of the circle, ``n``: at least those of a block and its echo.
-        columns: ``Q`` of its transforms.
+        columns: ``Q`` of its transforms, where they are two products.
         cost: In multiply-adds inside a large product.
     """
 
@@ -31,40 +40,47 @@ class Circle(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def cheapest_circle(num_steps: int, num_lags: int, batch: int, fan_in: int, num_neurons: int) -> Circle:
+def cheapest_circle(
+    dft: Dft, num_steps: int, num_lags: int, batch: int, fan_in: int, num_neurons: int
+) -> Circle:
     """The cheapest circle for T steps and K lags.
 
     Products of spectra want few blocks, and many samples pay for them; a kernel's transform wants a short
     circle, and many synapses pay for it.
 
     Example:
-        >>> cheapest_circle(100, 25, 256, 140, 256)[:3]
+        >>> from lit_delays.snn.fast.real_dft import MATRICES
+        >>> cheapest_circle(MATRICES, 100, 25, 256, 140, 256)[:3]
         (100, 126, 7)
-        >>> cheapest_circle(4000, 251, 32, 256, 256)[:3]
+        >>> cheapest_circle(MATRICES, 4000, 251, 32, 256, 256)[:3]
         (500, 750, 15)
     """
     blocks = {min(num_steps, factor * num_lags) for factor in (1, 2, 3, 4, 6, 8)} | {num_steps}
-    num_blocks = {-(-num_steps // block) for block in blocks}
+    lengths = {-(-num_steps // -(-num_steps // block)) for block in blocks}
     circles = (
-        circle(-(-num_steps // number), columns, num_steps, num_lags, batch, fan_in, num_neurons)
-        for number in sorted(num_blocks)
-        for columns in range(1, MOST_COLUMNS)
+        Circle(
+            block, n, columns, cost(dft, n, columns, block, num_steps, num_lags, batch, fan_in, num_neurons)
+        )
+        for block in sorted(lengths, reverse=True)
+        for n, columns in dft.circles(block + num_lags - 1)
     )
     return min(circles, key=lambda found: found.cost)
 
 
-def circle(
-    block: int, columns: int, num_steps: int, num_lags: int, batch: int, fan_in: int, num_neurons: int
-) -> Circle:
-    """The shortest circle of so many columns for blocks of this length, and what it costs."""
-    n = -(-(block + num_lags - 1) // (2 * columns)) * 2 * columns
+def cost(
+    dft: Dft,
+    n: int,
+    columns: int,
+    block: int,
+    num_steps: int,
+    num_lags: int,
+    batch: int,
+    fan_in: int,
+    num_neurons: int,
+) -> float:
+    """Multiply-adds that take as long as a sum on a circle, inside a large product."""
     num_blocks, synapses = -(-num_steps // block), fan_in * num_neurons
     signals = num_blocks * batch * (fan_in + num_neurons)
     products = 1.5 * n * num_blocks * batch * synapses
-
-    def transforms(length: int) -> float:
-        return SMALL_PRODUCT * transform_cost(n, columns, length) + NUMBER * 1.5 * n
-
-    cost = products + signals * transforms(block + num_lags // 2)
-    cost += synapses * transforms(num_lags)
-    return Circle(block, n, columns, cost)
+    of_signals = signals * dft.cost(n, columns, block + num_lags // 2)
+    return products + of_signals + synapses * dft.cost(n, columns, num_lags)

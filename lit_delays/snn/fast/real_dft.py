@@ -24,8 +24,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lit_delays.snn.fast.circle import Dft
 from lit_delays.snn.fast.scratch import scratch_like
 
+# in the time that a multiply-add takes inside a large product, measured on a CPU
+SMALL_PRODUCT = 2  # of each multiply-add of a transform, which is as fast as memory
+NUMBER = 40  # of each number of a spectrum
+MOST_COLUMNS = 64
 SIGNALS = 8192  # transformed at once: few enough for the processor's cache
 
 
@@ -39,6 +44,12 @@ class Transform(NamedTuple):
 
     first: Tensor | None
     second: Tensor
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Groups, and rows of a group."""
+        num_groups, num_rows, _ = self.second.shape
+        return num_groups, num_rows
 
     def forward(self, x: Tensor, out: Tensor, groups: slice = slice(None)) -> None:
         """Transform ``(T, B, N)`` to some groups, ``out`` of shape ``(G, R, B, N)``."""
@@ -132,9 +143,15 @@ def is_one_product(n: int, columns: int, num_steps: int) -> bool:
     return 1.5 * n * num_steps < _two_products(n, columns, num_steps)
 
 
+def circles(least: int) -> list[tuple[int, int]]:
+    """The shortest circle of at least so many steps for every number of columns."""
+    return [(-(-least // (2 * columns)) * 2 * columns, columns) for columns in range(1, MOST_COLUMNS)]
+
+
 def transform_cost(n: int, columns: int, num_steps: int) -> float:
-    """Multiply-adds of the transform of a signal of so many steps."""
-    return min(1.5 * n * num_steps, _two_products(n, columns, num_steps))
+    """Multiply-adds, inside a large product, that take as long as the transform of a signal."""
+    own = min(1.5 * n * num_steps, _two_products(n, columns, num_steps))
+    return SMALL_PRODUCT * own + NUMBER * 1.5 * n
 
 
 def _two_products(n: int, columns: int, num_steps: int) -> float:
@@ -151,3 +168,6 @@ def pieces(length: int, most: int) -> list[slice]:
     """Equal shares of a length, of at most so many, and of one at least."""
     size = -(-length // max(1, -(-length // max(1, most))))
     return [slice(first, min(first + size, length)) for first in range(0, length, size)]
+
+
+MATRICES = Dft(circles, transform_cost, make_transform)

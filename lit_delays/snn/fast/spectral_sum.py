@@ -26,9 +26,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lit_delays.snn.delayed_sum import delayed_sum
-from lit_delays.snn.fast.circle import cheapest_circle
+from lit_delays.snn.fast.circle import Dft, cheapest_circle
+from lit_delays.snn.fast.compiled import are_installed, stages
 from lit_delays.snn.fast.memory_pool import recycled, recycled_like
-from lit_delays.snn.fast.real_dft import make_transform, pieces
+from lit_delays.snn.fast.real_dft import MATRICES, pieces
 from lit_delays.snn.fast.scratch import scratch_like
 from lit_delays.snn.fast.uncompiled import uncompiled
 from lit_delays.snn.precision import product_dtype
@@ -45,32 +46,53 @@ SPECTRA = 2**25  # numbers of a spectrum of signals in memory at once
 
 @uncompiled
 def _can(x: Tensor, kernel: Tensor, num_steps: int) -> bool:
-    return is_cheaper(tuple(x.shape), tuple(kernel.shape), num_steps)
+    return is_cheaper(MATRICES, tuple(x.shape), tuple(kernel.shape), num_steps)
 
 
-def is_cheaper(inputs: tuple[int, ...], kernel: tuple[int, ...], num_steps: int) -> bool:
+@uncompiled
+def _can_compiled(x: Tensor, kernel: Tensor, num_steps: int) -> bool:
+    sizes = tuple(x.shape), tuple(kernel.shape)
+    return x.device.type == "cpu" and are_installed() and is_cheaper(stages(), *sizes, num_steps)
+
+
+def is_cheaper(dft: Dft, inputs: tuple[int, ...], kernel: tuple[int, ...], num_steps: int) -> bool:
     """Whether it costs less than the plain convolution, which is good at one lag, and at few samples.
 
     Args:
+        dft: The way to make transforms.
         inputs: Shape ``(T, B, I)`` of the input.
         kernel: Shape ``(K, O, I)`` of the kernel.
         num_steps: Output steps ``T'``.
 
     Example:
-        >>> is_cheaper((100, 256, 140), (25, 256, 140), num_steps=112)
+        >>> is_cheaper(MATRICES, (100, 256, 140), (25, 256, 140), num_steps=112)
         True
-        >>> is_cheaper((100, 1, 140), (25, 256, 140), num_steps=112)
+        >>> is_cheaper(MATRICES, (100, 1, 140), (25, 256, 140), num_steps=112)
         False
     """
     (num_inputs, batch, fan_in), (num_lags, num_neurons, _) = inputs, kernel
     numbers = batch * (fan_in + num_neurons)
     direct = num_steps * (num_lags * fan_in * num_neurons * batch + COST_PER_NUMBER * numbers)
-    return cheapest_circle(num_inputs, min(num_lags, num_steps), batch, fan_in, num_neurons).cost < direct
+    return (
+        cheapest_circle(dft, num_inputs, min(num_lags, num_steps), batch, fan_in, num_neurons).cost < direct
+    )
+
+
+@delayed_sum.register("compiled", can=_can_compiled)
+@uncompiled
+def compiled_sum(x: Tensor, kernel: Tensor, num_steps: int) -> Tensor:
+    """With transforms in compiled loops."""
+    return sum_by_spectra(x, kernel, num_steps, stages())
 
 
 @delayed_sum.register("spectral", can=_can)
 @uncompiled
 def spectral_sum(x: Tensor, kernel: Tensor, num_steps: int) -> Tensor:
+    """With transforms that are products with small matrices."""
+    return sum_by_spectra(x, kernel, num_steps, MATRICES)
+
+
+def sum_by_spectra(x: Tensor, kernel: Tensor, num_steps: int, dft: Dft) -> Tensor:
     """Sum the delayed inputs of every neuron; as :func:`~lit_delays.snn.delayed_sum.delayed_sum`.
 
     Under autocast the transforms stay in float32 (half precision would lose small taps beside large ones);
@@ -83,7 +105,7 @@ def spectral_sum(x: Tensor, kernel: Tensor, num_steps: int) -> Tensor:
         given = torch.promote_types(x.dtype, kernel.dtype)
         dtype = torch.float32 if reduced or given.itemsize < 4 else given
         apply: Callable[..., Tensor] = _SpectralSum.apply
-        y = apply(x.to(dtype), kernel.to(dtype), num_steps, reduced or dtype)
+        y = apply(x.to(dtype), kernel.to(dtype), num_steps, reduced or dtype, dft)
         return y if reduced else y.to(given)
 
 
@@ -97,19 +119,19 @@ class _Transforms:
         groups: Shares of the frequencies.
     """
 
-    def __init__(self, x: Tensor, kernel: Tensor, num_steps: int, dtype: torch.dtype) -> None:
+    def __init__(self, x: Tensor, kernel: Tensor, num_steps: int, dtype: torch.dtype, dft: Dft) -> None:
         num_lags, synapses = len(kernel), kernel[0].numel()
-        block, n, columns, _ = cheapest_circle(len(x), num_lags, *x.shape[1:], kernel.shape[1])
+        block, n, columns, _ = cheapest_circle(dft, len(x), num_lags, *x.shape[1:], kernel.shape[1])
         starts = range(0, len(x), block)
         self.dtype = dtype
         self.inputs = [slice(at, min(at + block, len(x))) for at in starts]
         self.outputs = [slice(at, min(at + block + num_lags - 1, num_steps)) for at in starts]
         back = tuple((2 / n * real, 2 / n * imaginary) for real, imaginary in OUTPUTS)
         kind = x.dtype, x.device
-        self.of_inputs = make_transform(n, columns, block, INPUTS, *kind)
-        self.of_outputs = make_transform(n, columns, min(block + num_lags - 1, num_steps), back, *kind)
-        self.of_kernel = make_transform(n, columns, num_lags, KERNEL, *kind)
-        self.size = self.num_groups, num_rows = self.of_inputs.second.shape[:2]
+        self.of_inputs = dft.make(n, columns, block, INPUTS, *kind)
+        self.of_outputs = dft.make(n, columns, min(block + num_lags - 1, num_steps), back, *kind)
+        self.of_kernel = dft.make(n, columns, num_lags, KERNEL, *kind)
+        self.size = self.num_groups, num_rows = self.of_inputs.size
         widest = max(kernel.shape[1:])
         self.samples = pieces(x.shape[1], SPECTRA // (self.num_groups * num_rows * len(starts) * widest))
         at_once = max(TAPS, kernel.numel() // 4)
@@ -159,9 +181,9 @@ class _SpectralSum(torch.autograd.Function):
     """Goes through batch and frequencies in pieces; what lives no longer lies in scratch memory."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, kernel: Tensor, num_steps: int, dtype: torch.dtype) -> Tensor:
+    def forward(ctx: Any, x: Tensor, kernel: Tensor, num_steps: int, dtype: torch.dtype, dft: Dft) -> Tensor:
         x, used = x.contiguous(), kernel[:num_steps]  # longer lags come too late
-        transforms = _Transforms(x, used, num_steps, dtype)
+        transforms = _Transforms(x, used, num_steps, dtype, dft)
         y = recycled((num_steps, x.shape[1], kernel.shape[1]), x.dtype, x.device)
         for some in transforms.samples:
             spectra = transforms.spectra_of_inputs(x[:, some], kernel)
@@ -177,7 +199,7 @@ class _SpectralSum(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, None, None, None]:
         x, size, kernel = ctx.saved_tensors
         grad, transforms, used = grad.contiguous(), ctx.transforms, kernel[: len(grad)]
         grad_x = recycled(tuple(x.shape), kernel.dtype, kernel.device) if ctx.needs_input_grad[0] else None
@@ -195,7 +217,7 @@ class _SpectralSum(torch.autograd.Function):
                     torch.bmm(outputs, transforms.taps(used, groups), out=inputs)
             if grad_x is not None:
                 transforms.inputs_of(spectra, out=grad_x[:, some])
-        return grad_x, grad_kernel.mul_(size), None, None
+        return grad_x, grad_kernel.mul_(size), None, None, None
 
 
 def _compact(x: Tensor) -> tuple[Tensor, Tensor]:

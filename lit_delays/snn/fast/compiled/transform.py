@@ -1,0 +1,159 @@
+"""The fast transform of :mod:`.fft` for tensors: its tables, and the work as the loops take it.
+
+Shape letters: T steps, B samples, N neurons, G groups of frequencies, R rows of a group.
+"""
+
+import math
+from functools import lru_cache
+from itertools import count, islice
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lit_delays.snn.fast.circle import Dft
+from lit_delays.snn.fast.compiled import fft
+from lit_delays.snn.fast.compiled.butterflies import SIZES, UNITS
+from lit_delays.snn.fast.compiled.threads import run
+from lit_delays.snn.fast.compiled.vectors import BYTES
+
+NUMBER = 20  # multiply-adds inside a large product, in the time of a number that is read or written
+CACHE = 2**18  # bytes of a thread's numbers while they are transformed
+SHARE = 64  # vectors that a thread takes at a time
+Numbers = np.ndarray[Any, Any]
+ENTRIES = {
+    torch.float32: (fft.forward_32, fft.backward_32),
+    torch.float64: (fft.forward_64, fft.backward_64),
+}
+
+
+class Transform(NamedTuple):
+    """Tables of a transform; signals may be shorter than its circle.
+
+    Attributes:
+        sizes: Of the stages, the last one that of a group.
+        tables: Waves, twist, units, mixtures and which lanes are fresh, each a contiguous tensor.
+    """
+
+    sizes: Tensor
+    tables: tuple[Tensor, ...]
+
+    @property
+    def half(self) -> int:
+        """Half of the circle: the number of frequencies."""
+        return int(self.sizes.prod())
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Groups and rows of a group."""
+        return self.half // int(self.sizes[-1]), 3 * int(self.sizes[-1])
+
+    def forward(self, x: Tensor, out: Tensor, groups: slice = slice(None)) -> None:
+        """Transform ``(T, B, N)``, numbers or truths, to some groups, ``out`` of shape ``(G, R, B, N)``."""
+        lanes = BYTES // out.itemsize
+        if (num_signals := x[0].numel()) < lanes:
+            whole = out.new_empty(*out.shape[:2], 1, lanes)
+            self.forward(_filled_up(x, lanes), whole, groups)
+            out.copy_(whole[..., :num_signals].view(out.shape))
+            return
+        run(ENTRIES[out.dtype][0], self._job(x, out, groups))
+
+    def backward(
+        self, spectrum: Tensor, out: Tensor, groups: slice = slice(None), *, adds: bool = False
+    ) -> None:
+        """Write, or add, what some groups ``(G, R, B, N)`` give to ``out``, ``(T, B, N)``."""
+        lanes = BYTES // out.itemsize
+        if (num_signals := out[0].numel()) < lanes:
+            whole = _filled_up(out, lanes)
+            self.backward(_filled_up(spectrum.flatten(0, 1), lanes)[None], whole, groups, adds=adds)
+            out.copy_(whole[..., :num_signals].view(out.shape))
+            return
+        run(ENTRIES[out.dtype][1], self._job(out, spectrum, groups, adds))
+
+    def _job(self, signals: Tensor, spectrum: Tensor, groups: slice, adds: bool = False) -> Numbers:
+        first, last, _ = groups.indices(self.size[0])
+        lanes, num_signals = BYTES // spectrum.itemsize, signals[0].numel()
+        width = max(1, min(8, CACHE // (4 * BYTES * self.half)))
+        job = np.zeros(1, fft.JOB)
+        job["num_shares"] = max(1, num_signals // (lanes * SHARE))
+        job["signals"], job["signal_stride"] = signals.data_ptr(), signals.stride(0)
+        job["num_signals"], job["num_steps"] = num_signals, len(signals)
+        job["has_truths"], job["adds"] = signals.dtype == torch.bool, adds
+        job["spectrum"], job["spectrum_stride"] = spectrum.data_ptr(), spectrum.stride(1)
+        job["first_group"], job["last_group"] = first, last
+        job["half"], job["num_stages"], job["num_vectors"] = self.half, len(self.sizes), width
+        job["sizes"] = self.sizes.data_ptr()
+        for name, table in zip(("waves", "twist", "units", "mixtures", "fresh"), self.tables, strict=True):
+            job[name] = table.data_ptr()
+        rows_fit = spectrum.data_ptr() % BYTES == 0 and spectrum.stride(1) * spectrum.itemsize % BYTES == 0
+        job["streams"] = rows_fit and num_signals % lanes == 0
+        return job
+
+
+def _filled_up(signals: Tensor, lanes: int) -> Tensor:
+    """A vector of signals, shape ``(T, 1, lanes)``, zeros behind the few that are there."""
+    few = signals.flatten(1)
+    return torch.nn.functional.pad(few, (0, lanes - few.shape[1])).unsqueeze(1)
+
+
+@lru_cache(maxsize=256)
+def make_transform(
+    n: int,
+    columns: int,
+    num_steps: int,
+    mixtures: tuple[tuple[float, float], ...],
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Transform:
+    """The tables, in float64 and then rounded once; arguments as of the one in matrices.
+
+    Example:
+        >>> made = make_transform(120, 0, 100, ((1, 1), (1, 0), (0, 1)), torch.float32, torch.device("cpu"))
+        >>> made.sizes.tolist(), made.size
+        ([3, 5, 4], (15, 12))
+    """
+    half, lanes = n // 2, BYTES // dtype.itemsize
+    part = np.arange(half) / half
+    tables = [_waves(part), _waves(part / 4), UNITS, np.ravel(mixtures), np.repeat([0.0, 1.0], lanes)]
+    made = tuple(torch.from_numpy(np.ascontiguousarray(table)).to(dtype) for table in tables)
+    return Transform(torch.tensor(factors(half)), made)
+
+
+def _waves(part: Numbers) -> Numbers:
+    turn = np.exp(-2j * np.pi * part)
+    return np.stack([turn.real, turn.imag], axis=1).ravel()
+
+
+def circles(least: int) -> list[tuple[int, int]]:
+    """The first few circles of at least so many steps that have stages.
+
+    Example:
+        >>> circles(124)
+        [(128, 0), (144, 0), (150, 0)]
+    """
+    halves = (half for half in count(max(2, -(-least // 2))) if math.prod(factors(half)) == half)
+    return [(2 * half, 0) for half in islice(halves, 3)]
+
+
+def transform_cost(n: int, columns: int, num_steps: int) -> float:
+    """Multiply-adds, inside a large product, that take as long as the transform of a signal."""
+    return NUMBER * (1.5 * n + num_steps)
+
+
+def factors(half: int) -> list[int]:
+    """Sizes of stages, fours last; their product is less where a factor has no stage.
+
+    Example:
+        >>> factors(60), factors(7)
+        ([5, 3, 4], [])
+    """
+    found = []
+    for size in SIZES:
+        while half % size == 0:
+            found.append(size)
+            half //= size
+    return found[::-1]
+
+
+STAGES = Dft(circles, transform_cost, make_transform)

@@ -1,0 +1,178 @@
+"""Vectors of numbers in loops that numba compiles: what a processor does in one instruction, and reads so.
+
+A vector is 64 bytes, 16 numbers of float32 or 8 of float64; processors with shorter ones take two or four.
+numba's own loops leave it to the compiler whether they become vectors, which it often does not dare.
+
+Example, inside compiled code: ``store(y, i, fma(load(x, i), splat(two), load(y, i)))`` adds twice x to y.
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.imputils import lower_builtin
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, models, register_model
+
+BYTES = 64
+I8, I32, I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
+
+
+class Vector(types.Type):
+    """Type of a vector of numbers.
+
+    Args:
+        number: Type of one of them.
+    """
+
+    def __init__(self, number: Any) -> None:
+        self.number, self.lanes = number, BYTES * 8 // number.bitwidth
+        super().__init__(name=f"Vector({number})")
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Vector) -> None:
+        number = manager.lookup(kind.number).get_value_type()
+        super().__init__(manager, kind, ir.VectorType(number, kind.lanes))
+
+
+def _operator(which: Callable[..., Any], instruction: str) -> None:
+    @infer_global(which)
+    class _Typing(AbstractTemplate):
+        def generic(self, args: Any, kws: Any) -> Any:
+            both_vectors = len(args) == 2 and isinstance(args[0], Vector) and args[0] == args[1]
+            return signature(args[0], *args) if both_vectors else None
+
+    @lower_builtin(which, Vector, Vector)
+    def _lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return getattr(builder, instruction)(*args)
+
+
+_operator(operator.add, "fadd")
+_operator(operator.sub, "fsub")
+_operator(operator.mul, "fmul")
+_operator(operator.truediv, "fdiv")
+
+
+@intrinsic
+def pointer(typing: Any, address: Any, like: Any) -> Any:
+    """The address of numbers of the type of ``like``, as what :func:`load` and :func:`store` take."""
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(sig.return_type))
+
+    return types.CPointer(like)(types.int64, like), code
+
+
+@intrinsic
+def one_of(typing: Any, numbers: Any, index: Any) -> Any:
+    """The number of this index."""
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.load(builder.gep(args[0], [args[1]]))
+
+    return numbers.dtype(numbers, types.int64), code
+
+
+@intrinsic
+def load(typing: Any, numbers: Any, index: Any) -> Any:
+    """The vector that begins at a number of this index."""
+    vector = Vector(numbers.dtype)
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        at = _place(builder, args, context.get_value_type(vector))
+        return builder.load(at, align=numbers.dtype.bitwidth // 8)
+
+    return vector(numbers, types.int64), code
+
+
+@intrinsic
+def load_truths(typing: Any, truths: Any, index: Any, like: Any) -> Any:
+    """Bytes of 0 and 1 as numbers of the type of ``like``."""
+    vector = Vector(like)
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind = context.get_value_type(vector)
+        at = _place(builder, args, ir.VectorType(I8, kind.count))
+        return builder.uitofp(builder.load(at, align=1), kind)
+
+    return vector(truths, types.int64, like), code
+
+
+@intrinsic
+def store(typing: Any, numbers: Any, index: Any, vector: Any) -> Any:
+    """Write a vector from a number of this index on."""
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        builder.store(args[2], _place(builder, args, args[2].type), align=numbers.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.none(numbers, types.int64, vector), code
+
+
+@intrinsic
+def stream(typing: Any, numbers: Any, index: Any, vector: Any) -> Any:
+    """As :func:`store`, past the cache, for numbers that are read much later; their address divides by 64."""
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        written = builder.store(args[2], _place(builder, args, args[2].type), align=BYTES)
+        written.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(I32, 1)]))
+        return context.get_dummy_value()
+
+    return types.none(numbers, types.int64, vector), code
+
+
+@intrinsic
+def splat(typing: Any, number: Any) -> Any:
+    """A number in every lane."""
+    vector = Vector(number)
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind = context.get_value_type(vector)
+        nothing = ir.Constant(kind, ir.Undefined)
+        first = builder.insert_element(nothing, args[0], ir.Constant(I32, 0))
+        return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(I32, kind.count), None))
+
+    return vector(number), code
+
+
+@intrinsic
+def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
+    """``a * b + c`` of vectors, rounded once."""
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind = args[0].type
+        name = f"llvm.fma.v{kind.count}f{a.number.bitwidth}"
+        wanted = ir.FunctionType(kind, [kind] * 3)
+        return builder.call(cgutils.get_or_insert_function(builder.module, wanted, name), args)
+
+    return a(a, a, a), code
+
+
+@intrinsic
+def where_reached(typing: Any, a: Any, b: Any, yes: Any, no: Any) -> Any:
+    """``yes`` in the lanes where ``a >= b``, ``no`` in the others."""
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">=", args[0], args[1]), args[2], args[3])
+
+    return a(a, a, a, a), code
+
+
+@intrinsic
+def next_share(typing: Any, counter: Any) -> Any:
+    """The next share of the work, from a counter at an address that all threads raise by one."""
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        place = builder.bitcast(args[0], I64.as_pointer())
+        return builder.atomic_rmw("add", place, ir.Constant(I64, 1), "monotonic")
+
+    return types.int64(types.voidptr), code
+
+
+def _place(builder: Any, args: Any, kind: Any) -> Any:
+    return builder.bitcast(builder.gep(args[0], [args[1]]), kind.as_pointer())
