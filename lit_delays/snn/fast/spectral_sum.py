@@ -51,8 +51,7 @@ def _can(x: Tensor, kernel: Tensor, num_steps: int) -> bool:
 
 @uncompiled
 def _can_compiled(x: Tensor, kernel: Tensor, num_steps: int) -> bool:
-    sizes = tuple(x.shape), tuple(kernel.shape)
-    return x.device.type == "cpu" and are_installed() and is_cheaper(stages(), *sizes, num_steps)
+    return x.device.type == "cpu" and are_installed() and _can(x, kernel, num_steps)
 
 
 def is_cheaper(dft: Dft, inputs: tuple[int, ...], kernel: tuple[int, ...], num_steps: int) -> bool:

@@ -16,7 +16,7 @@ asked for alone. Letters: T steps, S signals, G groups, R rows of a group: r fre
 from typing import Any
 
 import numpy as np
-from numba import carray, cfunc, float32, float64, njit, types
+from numba import carray, float32, float64, njit
 
 from lit_delays.snn.fast.compiled.butterflies import stage, turned
 from lit_delays.snn.fast.compiled.vectors import (
@@ -184,28 +184,21 @@ def _block(job: Any, here: int, there: int, first: int, count: int, back: bool, 
         _write_spectrum(job, pointer(there, one), first, count, one, lanes)
 
 
-ENTRY = types.void(types.voidptr)
-
-
-@cfunc(ENTRY, cache=True)
 def forward_32(address: Any) -> None:
     """Signals to their spectrum, in float32; the job at an address, of :data:`JOB`."""
     _transform(address, False, float32(1), 16)
 
 
-@cfunc(ENTRY, cache=True)
 def backward_32(address: Any) -> None:
-    """The transpose, in float32; the job at an address, of :data:`JOB`."""
+    """The transpose, in float32."""
     _transform(address, True, float32(1), 16)
 
 
-@cfunc(ENTRY, cache=True)
 def forward_64(address: Any) -> None:
-    """Signals to their spectrum, in float64; the job at an address, of :data:`JOB`."""
+    """Signals to their spectrum, in float64."""
     _transform(address, False, float64(1), 8)
 
 
-@cfunc(ENTRY, cache=True)
 def backward_64(address: Any) -> None:
-    """The transpose, in float64; the job at an address, of :data:`JOB`."""
+    """The transpose, in float64."""
     _transform(address, True, float64(1), 8)

@@ -1,4 +1,4 @@
-"""Compiled loops on torch's own threads.
+"""Compile loops when they are needed, and run them on torch's own threads.
 
 Threads of a second kind would have to wait for torch's, which keep a core busy for milliseconds after an
 operation, waiting for the next. On Linux torch's threads are those of GNU OpenMP, and it runs any function on
@@ -6,31 +6,53 @@ them; elsewhere a thread of Python stands in for each.
 """
 
 import ctypes
+import hashlib
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import numba
 import numpy as np
 import torch
 
 Entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
-def run(entry: Any, job: np.ndarray[Any, Any]) -> None:
-    """Let every thread enter a compiled function, with the same job; returns when all came back.
+def run(function: Callable[[Any], None], job: np.ndarray[Any, Any]) -> None:
+    """Let every thread enter a function, with the same job; returns when all came back.
 
     Args:
-        entry: What ``numba.cfunc`` made of a function of one address.
+        function: Of one address, that of the job; compiled at its first call on a machine, in seconds.
         job: One record, which says what is to do; threads share the work out among themselves.
     """
-    num_threads = torch.get_num_threads()
+    entry, num_threads = _compiled(function).address, torch.get_num_threads()
     if num_threads == 1:
-        Entry(entry.address)(job.ctypes.data)
+        Entry(entry)(job.ctypes.data)
     elif team := _team():
-        team(entry.address, job.ctypes.data, num_threads, 0)
+        team(entry, job.ctypes.data, num_threads, 0)
     else:
-        _in_threads_of_python(Entry(entry.address), job.ctypes.data, num_threads)
+        _in_threads_of_python(Entry(entry), job.ctypes.data, num_threads)
+
+
+@cache
+def _compiled(function: Callable[[Any], None]) -> Any:
+    """What is kept on disk belongs to these very sources: numba looks at the file of the function alone."""
+    signature, kept = numba.types.void(numba.types.voidptr), numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(Path(__file__).parent / "__pycache__" / f"loops_{_digest()}")
+    try:
+        return numba.cfunc(signature, cache=True)(function)
+    except RuntimeError:  # no folder that may be written: compiled in every process
+        return numba.cfunc(signature)(function)
+    finally:
+        numba.config.CACHE_DIR = kept
+
+
+@cache
+def _digest() -> str:
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
 
 
 @cache

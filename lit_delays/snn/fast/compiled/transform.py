@@ -22,7 +22,7 @@ NUMBER = 20  # multiply-adds inside a large product, in the time of a number tha
 CACHE = 2**18  # bytes of a thread's numbers while they are transformed
 SHARE = 64  # vectors that a thread takes at a time
 Numbers = np.ndarray[Any, Any]
-ENTRIES = {
+FUNCTIONS = {
     torch.float32: (fft.forward_32, fft.backward_32),
     torch.float64: (fft.forward_64, fft.backward_64),
 }
@@ -57,7 +57,7 @@ class Transform(NamedTuple):
             self.forward(_filled_up(x, lanes), whole, groups)
             out.copy_(whole[..., :num_signals].view(out.shape))
             return
-        run(ENTRIES[out.dtype][0], self._job(x, out, groups))
+        run(FUNCTIONS[out.dtype][0], self._job(x, out, groups))
 
     def backward(
         self, spectrum: Tensor, out: Tensor, groups: slice = slice(None), *, adds: bool = False
@@ -69,7 +69,7 @@ class Transform(NamedTuple):
             self.backward(_filled_up(spectrum.flatten(0, 1), lanes)[None], whole, groups, adds=adds)
             out.copy_(whole[..., :num_signals].view(out.shape))
             return
-        run(ENTRIES[out.dtype][1], self._job(out, spectrum, groups, adds))
+        run(FUNCTIONS[out.dtype][1], self._job(out, spectrum, groups, adds))
 
     def _job(self, signals: Tensor, spectrum: Tensor, groups: slice, adds: bool = False) -> Numbers:
         first, last, _ = groups.indices(self.size[0])
@@ -111,7 +111,7 @@ def make_transform(
     Example:
         >>> made = make_transform(120, 0, 100, ((1, 1), (1, 0), (0, 1)), torch.float32, torch.device("cpu"))
         >>> made.sizes.tolist(), made.size
-        ([3, 5, 4], (15, 12))
+        ([5, 3, 4], (15, 12))
     """
     half, lanes = n // 2, BYTES // dtype.itemsize
     part = np.arange(half) / half

@@ -1,0 +1,141 @@
+"""Transforms in compiled loops are the sums of their definition, for any number of signals and threads."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from lit_delays.snn.delayed_sum import delayed_sum
+from lit_delays.snn.fast.compiled import are_installed
+from lit_delays.snn.operation import use
+
+if not are_installed():
+    pytest.skip("numba is not installed", allow_module_level=True)
+
+from lit_delays.snn.fast.compiled import threads
+from lit_delays.snn.fast.compiled.transform import Transform, make_transform
+
+MIXTURES = ((1.0, 1.0), (0.5, 0.0), (0.0, -2.0))
+HALVES = [2, 3, 5, 6, 16, 60, 75, 512]
+CPU = torch.device("cpu")
+
+
+def definition(half: int, num_steps: int) -> Tensor:
+    """Rows of the transform, groups of frequencies first, shape ``(G R, T)``."""
+    num_groups, num_rows = transform(half, torch.float64).size
+    frequency = torch.arange(num_groups)[:, None] + num_groups * torch.arange(num_rows // 3)
+    phase = (4 * frequency.flatten()[:, None] + 1) * torch.arange(num_steps)
+    angle = torch.pi * (phase % (4 * half)).double() / (2 * half)
+    parts = torch.stack([angle.cos(), -angle.sin()])
+    return torch.einsum("mp,pft->fmt", torch.tensor(MIXTURES).double(), parts).flatten(0, 1)
+
+
+def transform(half: int, dtype: torch.dtype) -> Transform:
+    return make_transform(2 * half, 0, 2 * half, MIXTURES, dtype, CPU)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    half=st.sampled_from(HALVES),
+    steps=st.integers(1, 40),
+    signals=st.integers(1, 70),
+    pieces=st.integers(1, 3),
+)
+def test_a_transform_and_its_transpose_are_those_of_the_definition(
+    half: int, steps: int, signals: int, pieces: int
+) -> None:
+    steps, made = min(steps, 2 * half), transform(half, torch.float64)
+    rows, (num_groups, num_rows) = definition(half, steps), made.size
+    x, spectrum = torch.randn(steps, 1, signals).double(), torch.randn(*made.size, 1, signals).double()
+    out, back = torch.full_like(spectrum, math.nan), torch.ones_like(x)
+    for first in range(0, num_groups, pieces):
+        groups = slice(first, min(first + pieces, num_groups))
+        made.forward(x, out[groups], groups)
+        made.backward(spectrum[groups], back, groups, adds=True)
+    expected = (rows @ x.flatten(1)).view(num_groups, num_rows, 1, signals)
+    torch.testing.assert_close(out, expected, rtol=1e-10, atol=1e-10)
+    expected = 1 + (rows.T @ spectrum.flatten(0, 1).flatten(1)).view(x.shape)
+    torch.testing.assert_close(back, expected, rtol=1e-10, atol=1e-9)
+    made.backward(spectrum, back)
+    torch.testing.assert_close(back, expected - 1, rtol=1e-10, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_spikes_as_bytes_are_the_same_signals(dtype: torch.dtype) -> None:
+    spikes, made = torch.rand(30, 3, 9) > 0.5, transform(16, dtype)
+    outs = [torch.empty(*made.size, 3, 9, dtype=dtype) for _ in range(2)]
+    made.forward(spikes, outs[0])
+    made.forward(spikes.to(dtype), outs[1])
+    assert torch.equal(*outs)
+
+
+@pytest.mark.parametrize("num_threads", [1, 2, 3])
+@pytest.mark.parametrize("has_team", [True, False])
+def test_the_number_and_kind_of_threads_changes_nothing(
+    num_threads: int, has_team: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, made, before = torch.randn(100, 16, 300), transform(60, torch.float32), torch.get_num_threads()
+    alone, shared = (torch.empty(*made.size, 16, 300) for _ in range(2))
+    try:
+        torch.set_num_threads(1)
+        made.forward(x, alone)
+        if not has_team:
+            monkeypatch.setattr(threads, "_team", lambda: None)
+        torch.set_num_threads(num_threads)
+        made.forward(x, shared)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(alone, shared)
+
+
+def test_without_a_folder_to_keep_loops_in_every_process_compiles_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = threads.numba.cfunc
+
+    def refuse(signature: object, cache: bool = False) -> object:
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return real(signature)
+
+    monkeypatch.setattr(threads.numba, "cfunc", refuse)
+    monkeypatch.setattr(threads, "_compiled", threads._compiled.__wrapped__)
+    made = transform(3, torch.float32)
+    x, out = torch.randn(5, 1, 20), torch.empty(1, 9, 1, 20)
+    made.forward(x, out)
+    expected = definition(3, 5).float() @ x.flatten(1)
+    torch.testing.assert_close(out.view(9, 20), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_kept_loops_belong_to_these_very_sources() -> None:
+    sources = Path(threads.__file__).parent
+    kept = {path.name for path in (sources / "__pycache__").glob("loops_*")}
+    assert f"loops_{threads._digest()}" in kept
+    assert not Path(threads.numba.config.CACHE_DIR).name.startswith("loops_")  # numba's own, for others
+
+
+def test_large_sums_are_compiled_and_without_numba_they_are_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, kernel = torch.randn(100, 64, 64), torch.randn(25, 64, 64)
+    assert [form.name for form in delayed_sum._forms if form.can(x, kernel, 112)] == ["compiled", "spectral"]
+    monkeypatch.setattr("lit_delays.snn.fast.spectral_sum.are_installed", lambda: False)
+    assert [form.name for form in delayed_sum._forms if form.can(x, kernel, 112)] == ["spectral"]
+    with use(delayed_sum="compiled"):
+        compiled = delayed_sum(x, kernel, 112)
+    torch.testing.assert_close(compiled, delayed_sum(x, kernel, 112), rtol=0, atol=1e-4)
+
+
+def test_numba_is_imported_by_the_first_large_sum_and_not_before() -> None:
+    code = (
+        "import sys, torch, lit_delays.snn\n"
+        "from lit_delays.snn.delayed_sum import delayed_sum as add\n"
+        "add(torch.ones(5, 1, 1), torch.ones(2, 1, 1), 5); print('numba' in sys.modules)\n"
+        "add(torch.ones(100, 64, 64), torch.ones(25, 64, 64), 112); print('numba' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True)
+    assert ran.stdout.split() == ["False", "True"]
