@@ -28,6 +28,7 @@ def main(folder: Path, rank: int) -> None:
     variances = [layer.norm.running_var for layer in made.layers]
     kept = {"mine": mine, "scores": scores.detach(), "grads": grads, "variances": variances}
     torch.save(kept, folder / f"{rank}.pt")
+    torch.distributed.destroy_process_group()  # else its threads may outlive what they wait for, an abort
 
 
 if __name__ == "__main__":
