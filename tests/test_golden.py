@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from lit_delays.deploy.deploy import deploy
 from lit_delays.snn.fast.circle import Circle, Dft
-from lit_delays.snn.fast.compiled import are_installed
+from lit_delays.snn.fast.compiled import stages
 from lit_delays.snn.network import Network, NetworkConfig
 from lit_delays.snn.neurons import LIF, PLIF, Heaviside, Neuron
 from lit_delays.snn.operation import use
@@ -41,7 +41,7 @@ def test_the_golden_files_are_found() -> None:
     assert FILES
 
 
-COMPILED = pytest.param("compiled", marks=pytest.mark.skipif(not are_installed(), reason="no numba"))
+COMPILED = pytest.param("compiled", marks=pytest.mark.skipif(stages() is None, reason="no numba"))
 
 
 @pytest.fixture(params=["plain", "spectral", COMPILED])
@@ -80,21 +80,21 @@ def test_the_reference_training_is_followed(path: Path) -> None:
     close(deploy(network)(counts(golden, 0)), golden["eval.output"], rtol=1e-6)
 
 
-@pytest.mark.parametrize("columns", [1, 4])
+@pytest.mark.parametrize(("form", "which"), [("spectral", 0), ("spectral", 3), ("compiled", 2)])
 @pytest.mark.parametrize("path", FILES[:2], ids=lambda path: path.stem)
 def test_the_reference_training_is_followed_by_every_transform(
-    path: Path, columns: int, monkeypatch: pytest.MonkeyPatch
+    path: Path, form: str, which: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In blocks, with transforms of one product or of two, whatever the cost."""
+    """In blocks, with transforms of one product, of two or in stages, whatever the cost."""
 
     def in_blocks(dft: Dft, num_steps: int, num_lags: int, *_: int) -> Circle:
         block = max(1, num_steps // 3)
-        return Circle(block, *dft.circles(block + num_lags - 1)[columns - 1], 0.0)
+        return Circle(block, *dft.circles(block + num_lags - 1)[which], 0.0)
 
     monkeypatch.setattr("lit_delays.snn.fast.spectral_sum.cheapest_circle", in_blocks)
     golden = np.load(path)
     meta = json.loads(str(golden["meta"]))
-    with use(delayed_sum="spectral"):
+    with use(delayed_sum=form):
         follow(build(meta, golden), meta, golden)
 
 

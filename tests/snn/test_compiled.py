@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -12,10 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lit_delays.snn.delayed_sum import delayed_sum
-from lit_delays.snn.fast.compiled import are_installed
-from lit_delays.snn.operation import use
+from lit_delays.snn.fast.compiled import stages
 
-if not are_installed():
+if stages() is None:
     pytest.skip("numba is not installed", allow_module_level=True)
 
 from lit_delays.snn.fast.compiled import threads
@@ -80,8 +80,8 @@ def test_spikes_as_bytes_are_the_same_signals(dtype: torch.dtype) -> None:
 def test_the_number_and_kind_of_threads_changes_nothing(
     num_threads: int, has_team: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    x, made, before = torch.randn(100, 16, 300), transform(60, torch.float32), torch.get_num_threads()
-    alone, shared = (torch.empty(*made.size, 16, 300) for _ in range(2))
+    x, made, before = torch.randn(100, 15, 301), transform(60, torch.float32), torch.get_num_threads()
+    alone, shared = (torch.empty(*made.size, 15, 301) for _ in range(2))
     try:
         torch.set_num_threads(1)
         made.forward(x, alone)
@@ -123,11 +123,25 @@ def test_kept_loops_belong_to_these_very_sources() -> None:
 def test_large_sums_are_compiled_and_without_numba_they_are_products(monkeypatch: pytest.MonkeyPatch) -> None:
     x, kernel = torch.randn(100, 64, 64), torch.randn(25, 64, 64)
     assert [form.name for form in delayed_sum._forms if form.can(x, kernel, 112)] == ["compiled", "spectral"]
-    monkeypatch.setattr("lit_delays.snn.fast.spectral_sum.are_installed", lambda: False)
+    monkeypatch.setattr("lit_delays.snn.fast.spectral_sum.stages", lambda: None)
     assert [form.name for form in delayed_sum._forms if form.can(x, kernel, 112)] == ["spectral"]
-    with use(delayed_sum="compiled"):
-        compiled = delayed_sum(x, kernel, 112)
-    torch.testing.assert_close(compiled, delayed_sum(x, kernel, 112), rtol=0, atol=1e-4)
+
+
+def test_a_numba_that_does_not_start_is_told_once_and_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "lit_delays.snn.fast.compiled.transform")
+    monkeypatch.setitem(sys.modules, "lit_delays.snn.fast.compiled.transform", Broken())
+    with pytest.warns(UserWarning, match="numba does not start, so sums run without it: wants NumPy 9"):
+        assert stages.__wrapped__() is None
+    monkeypatch.setitem(sys.modules, "lit_delays.snn.fast.compiled.transform", None)  # not installed
+    assert stages.__wrapped__() is None
+
+
+class Broken(ModuleType):
+    def __init__(self) -> None:
+        super().__init__("transform")
+
+    def __getattr__(self, name: str) -> None:
+        raise ImportError("wants NumPy 9")
 
 
 def test_numba_is_imported_by_the_first_large_sum_and_not_before() -> None:

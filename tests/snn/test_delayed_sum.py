@@ -11,7 +11,7 @@ from torch import Tensor
 from lit_delays.snn import precision
 from lit_delays.snn.delayed_sum import delayed_sum
 from lit_delays.snn.fast.circle import Circle, Dft, cheapest_circle, cost
-from lit_delays.snn.fast.compiled import are_installed, stages
+from lit_delays.snn.fast.compiled import stages
 from lit_delays.snn.fast.real_dft import MATRICES, is_one_product, make_transform
 from lit_delays.snn.fast.spectral_sum import is_cheaper
 from lit_delays.snn.operation import use
@@ -21,7 +21,7 @@ from lit_delays.snn.synapses import SynapticDelays
 direct_sum = delayed_sum.plain
 SIZES = (112, 25, 256, 256, 256), (1000, 251, 32, 256, 256)  # SHD, and at 1 ms
 TINY, SOME = st.integers(1, 3), st.integers(1, 11)
-WITH_NUMBA = pytest.mark.skipif(not are_installed(), reason="numba is not installed")
+WITH_NUMBA = pytest.mark.skipif(stages() is None, reason="numba is not installed")
 SPECTRAL = ["spectral", pytest.param("compiled", marks=WITH_NUMBA)]
 
 
@@ -145,34 +145,33 @@ def test_a_spike_comes_out_after_its_delay(path: str) -> None:
 def test_a_step_alone_is_summed_directly_and_a_window_by_spectra() -> None:
     shd = [(1, False), (2, True), (25, True), (125, True)]
     for num_lags, spectral in shd:
-        assert (
-            is_cheaper(MATRICES, (100, 256, 256), (num_lags, 256, 256), 100 + (num_lags - 1) // 2) == spectral
-        )
-    assert not is_cheaper(
-        MATRICES, (100, 1, 256), (25, 256, 256), 112
-    )  # one sample does not pay for a spectrum
+        assert is_cheaper((100, 256, 256), (num_lags, 256, 256), 100 + (num_lags - 1) // 2) == spectral
+    assert not is_cheaper((100, 1, 256), (25, 256, 256), 112)  # one sample does not pay for a spectrum
 
 
 def test_a_layer_without_delays_is_a_linear_layer() -> None:
     layer = SynapticDelays(4, 3, 10.0, delays="none", num_synapses=2)
     x = torch.randn(6, 5, 4)
-    assert not is_cheaper(MATRICES, (100, 256, 256), (1, 256, 256), 100)
+    assert not is_cheaper((100, 256, 256), (1, 256, 256), 100)
     torch.testing.assert_close(layer(x), x @ layer.weight.sum(dim=-1).T)
 
 
-@pytest.mark.parametrize("columns", [1, 3, 8])
+CIRCLES = [("spectral", 0), ("spectral", 2), ("spectral", 7), ("compiled", 0), ("compiled", 1)]
+
+
+@pytest.mark.parametrize(("form", "which"), CIRCLES)
 @pytest.mark.parametrize("block", [5, 9, 40])
 def test_every_circle_gives_the_same_numbers(
-    block: int, columns: int, monkeypatch: pytest.MonkeyPatch
+    form: str, which: int, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One product or two a transform, one block or many: the choice is one of cost alone."""
+    """Products or stages, one block or many: the choice is one of cost alone."""
 
     def chosen(dft: Dft, num_steps: int, num_lags: int, *sizes: int) -> Circle:
         length = min(block, num_steps)
-        return Circle(length, *dft.circles(length + num_lags - 1)[columns - 1], 0.0)
+        return Circle(length, *dft.circles(length + num_lags - 1)[which], 0.0)
 
     monkeypatch.setattr("lit_delays.snn.fast.spectral_sum.cheapest_circle", chosen)
-    for direct, fast in both(draw(40, 3, 2), draw(7, 4, 2), 43):
+    for direct, fast in both(draw(40, 3, 2), draw(7, 4, 2), 43, form):
         torch.testing.assert_close(fast, direct, rtol=1e-10, atol=1e-10)
 
 
@@ -185,7 +184,7 @@ def test_the_circle_and_its_transforms_are_chosen_by_cost() -> None:
     assert not is_one_product(shd.steps, shd.columns, 112)
     assert fine.block < 1000  # kernels' transforms cost most: a circle of little more than their lags
     assert fine.cost == min(
-        cost(MATRICES, *circle, block, 1000, 251, 32, 256, 256)
+        cost(MATRICES, block, *circle, 1000, 251, 32, 256, 256)
         for block in (-(-1000 // number) for number in range(1, 5))
         for circle in MATRICES.circles(block + 250)
     )
@@ -198,7 +197,7 @@ def test_a_compiled_sum_takes_the_circle_of_least_cost() -> None:
     )
     assert (shd.block, shd.steps) == (112, 144)  # 136 and 138 have a factor without a stage, 140 too
     assert fine.cost == min(
-        cost(stages(), *circle, block, 1000, 251, 32, 256, 256)
+        cost(stages(), block, *circle, 1000, 251, 32, 256, 256)
         for block in (-(-1000 // number) for number in range(1, 5))
         for circle in stages().circles(block + 250)
     )
@@ -207,7 +206,7 @@ def test_a_compiled_sum_takes_the_circle_of_least_cost() -> None:
 @pytest.mark.parametrize("steps", [1000, 4000, 16_000])
 def test_the_cost_grows_as_the_length(steps: int) -> None:
     sizes = 251, 32, 256, 256
-    for dft in (MATRICES, *([stages()] if are_installed() else [])):
+    for dft in (MATRICES, *([it] if (it := stages()) else [])):
         assert cheapest_circle(dft, 2 * steps, *sizes).cost < 2.1 * cheapest_circle(dft, steps, *sizes).cost
 
 

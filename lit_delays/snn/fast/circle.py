@@ -57,28 +57,18 @@ def cheapest_circle(
     """
     blocks = {min(num_steps, factor * num_lags) for factor in (1, 2, 3, 4, 6, 8)} | {num_steps}
     lengths = {-(-num_steps // -(-num_steps // block)) for block in blocks}
+    sizes = num_steps, num_lags, batch, fan_in, num_neurons
     circles = (
-        Circle(
-            block, n, columns, cost(dft, n, columns, block, num_steps, num_lags, batch, fan_in, num_neurons)
-        )
+        Circle(block, n, columns, cost(dft, block, n, columns, *sizes))
         for block in sorted(lengths, reverse=True)
         for n, columns in dft.circles(block + num_lags - 1)
     )
     return min(circles, key=lambda found: found.cost)
 
 
-def cost(
-    dft: Dft,
-    n: int,
-    columns: int,
-    block: int,
-    num_steps: int,
-    num_lags: int,
-    batch: int,
-    fan_in: int,
-    num_neurons: int,
-) -> float:
-    """Multiply-adds that take as long as a sum on a circle, inside a large product."""
+def cost(dft: Dft, block: int, n: int, columns: int, *sizes: int) -> float:
+    """Multiply-adds that take as long as a sum on a circle, inside a large product; sizes as above."""
+    num_steps, num_lags, batch, fan_in, num_neurons = sizes
     num_blocks, synapses = -(-num_steps // block), fan_in * num_neurons
     signals = num_blocks * batch * (fan_in + num_neurons)
     products = 1.5 * n * num_blocks * batch * synapses

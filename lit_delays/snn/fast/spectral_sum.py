@@ -27,7 +27,7 @@ from torch.autograd.function import once_differentiable
 
 from lit_delays.snn.delayed_sum import delayed_sum
 from lit_delays.snn.fast.circle import Dft, cheapest_circle
-from lit_delays.snn.fast.compiled import are_installed, stages
+from lit_delays.snn.fast.compiled import stages
 from lit_delays.snn.fast.memory_pool import recycled, recycled_like
 from lit_delays.snn.fast.real_dft import MATRICES, pieces
 from lit_delays.snn.fast.scratch import scratch_like
@@ -46,42 +46,40 @@ SPECTRA = 2**25  # numbers of a spectrum of signals in memory at once
 
 @uncompiled
 def _can(x: Tensor, kernel: Tensor, num_steps: int) -> bool:
-    return is_cheaper(MATRICES, tuple(x.shape), tuple(kernel.shape), num_steps)
+    return is_cheaper(tuple(x.shape), tuple(kernel.shape), num_steps)
 
 
 @uncompiled
 def _can_compiled(x: Tensor, kernel: Tensor, num_steps: int) -> bool:
-    return x.device.type == "cpu" and are_installed() and _can(x, kernel, num_steps)
+    return x.device.type == "cpu" and _can(x, kernel, num_steps) and stages() is not None
 
 
-def is_cheaper(dft: Dft, inputs: tuple[int, ...], kernel: tuple[int, ...], num_steps: int) -> bool:
+def is_cheaper(inputs: tuple[int, ...], kernel: tuple[int, ...], num_steps: int) -> bool:
     """Whether it costs less than the plain convolution, which is good at one lag, and at few samples.
 
     Args:
-        dft: The way to make transforms.
         inputs: Shape ``(T, B, I)`` of the input.
         kernel: Shape ``(K, O, I)`` of the kernel.
         num_steps: Output steps ``T'``.
 
     Example:
-        >>> is_cheaper(MATRICES, (100, 256, 140), (25, 256, 140), num_steps=112)
+        >>> is_cheaper((100, 256, 140), (25, 256, 140), num_steps=112)
         True
-        >>> is_cheaper(MATRICES, (100, 1, 140), (25, 256, 140), num_steps=112)
+        >>> is_cheaper((100, 1, 140), (25, 256, 140), num_steps=112)
         False
     """
     (num_inputs, batch, fan_in), (num_lags, num_neurons, _) = inputs, kernel
     numbers = batch * (fan_in + num_neurons)
     direct = num_steps * (num_lags * fan_in * num_neurons * batch + COST_PER_NUMBER * numbers)
-    return (
-        cheapest_circle(dft, num_inputs, min(num_lags, num_steps), batch, fan_in, num_neurons).cost < direct
-    )
+    sizes = num_inputs, min(num_lags, num_steps), batch, fan_in, num_neurons
+    return cheapest_circle(MATRICES, *sizes).cost < direct
 
 
 @delayed_sum.register("compiled", can=_can_compiled)
 @uncompiled
 def compiled_sum(x: Tensor, kernel: Tensor, num_steps: int) -> Tensor:
     """With transforms in compiled loops."""
-    return sum_by_spectra(x, kernel, num_steps, stages())
+    return sum_by_spectra(x, kernel, num_steps, stages() or MATRICES)
 
 
 @delayed_sum.register("spectral", can=_can)

@@ -94,16 +94,19 @@ def _put(job: Any, t: int, column: int, value: Any, vector: int, one: Any, lanes
 
 
 @njit
+def _weights(mixtures: Any, index: int) -> Any:
+    """What a mixture takes of the real and of the imaginary part."""
+    return splat(one_of(mixtures, 2 * index)), splat(one_of(mixtures, 2 * index + 1))
+
+
+@njit
 def _write_spectrum(job: Any, space: Any, first: int, count: int, one: Any, lanes: int) -> None:
     mixtures, spectrum, row = pointer(job.mixtures, one), pointer(job.spectrum, one), 0
     size = one_of(pointer(job.sizes, job.half), job.num_stages - 1)
     for group in range(job.first_group, job.last_group):
         for j in range(size):
             for mixture in range(3):
-                real, imaginary = (
-                    splat(one_of(mixtures, 2 * mixture)),
-                    splat(one_of(mixtures, 2 * mixture + 1)),
-                )
+                real, imaginary = _weights(mixtures, mixture)
                 for v in range(count):
                     at = 2 * lanes * (job.half * v + group + job.half // size * j)
                     value = fma(load(space, at), real, load(space, at + lanes) * imaginary)
@@ -129,8 +132,9 @@ def _read_spectrum(job: Any, space: Any, first: int, count: int, one: Any, lanes
                 if job.first_group <= group < job.last_group:
                     for mixture in range(3):
                         number = load(spectrum, place + mixture * job.spectrum_stride)
-                        real = fma(number, splat(one_of(mixtures, 2 * mixture)), real)
-                        imaginary = imaginary - number * splat(one_of(mixtures, 2 * mixture + 1))
+                        of_real, of_imaginary = _weights(mixtures, mixture)
+                        real = fma(number, of_real, real)
+                        imaginary = imaginary - number * of_imaginary
                 at = 2 * lanes * (job.half * v + group + job.half // size * j)
                 store(space, at, real)
                 store(space, at + lanes, imaginary)

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 import numba
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 Entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_compiling = Lock()
 
 
 def run(function: Callable[[Any], None], job: np.ndarray[Any, Any]) -> None:
@@ -27,7 +28,9 @@ def run(function: Callable[[Any], None], job: np.ndarray[Any, Any]) -> None:
         function: Of one address, that of the job; compiled at its first call on a machine, in seconds.
         job: One record, which says what is to do; threads share the work out among themselves.
     """
-    entry, num_threads = _compiled(function).address, torch.get_num_threads()
+    with _compiling:  # once, also where two threads ask at the same time
+        entry = _compiled(function).address
+    num_threads = torch.get_num_threads()
     if num_threads == 1:
         Entry(entry)(job.ctypes.data)
     elif team := _team():

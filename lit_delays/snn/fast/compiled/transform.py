@@ -33,21 +33,21 @@ class Transform(NamedTuple):
 
     Attributes:
         sizes: Of the stages, the last one that of a group.
-        tables: Waves, twist, units, mixtures and which lanes are fresh, each a contiguous tensor.
+        tables: What the loops read, by its name in :data:`.fft.JOB`.
     """
 
-    sizes: Tensor
-    tables: tuple[Tensor, ...]
+    sizes: tuple[int, ...]
+    tables: dict[str, Numbers]
 
     @property
     def half(self) -> int:
         """Half of the circle: the number of frequencies."""
-        return int(self.sizes.prod())
+        return math.prod(self.sizes)
 
     @property
     def size(self) -> tuple[int, int]:
         """Groups and rows of a group."""
-        return self.half // int(self.sizes[-1]), 3 * int(self.sizes[-1])
+        return self.half // self.sizes[-1], 3 * self.sizes[-1]
 
     def forward(self, x: Tensor, out: Tensor, groups: slice = slice(None)) -> None:
         """Transform ``(T, B, N)``, numbers or truths, to some groups, ``out`` of shape ``(G, R, B, N)``."""
@@ -83,9 +83,8 @@ class Transform(NamedTuple):
         job["spectrum"], job["spectrum_stride"] = spectrum.data_ptr(), spectrum.stride(1)
         job["first_group"], job["last_group"] = first, last
         job["half"], job["num_stages"], job["num_vectors"] = self.half, len(self.sizes), width
-        job["sizes"] = self.sizes.data_ptr()
-        for name, table in zip(("waves", "twist", "units", "mixtures", "fresh"), self.tables, strict=True):
-            job[name] = table.data_ptr()
+        for name, table in self.tables.items():
+            job[name] = table.ctypes.data
         rows_fit = spectrum.data_ptr() % BYTES == 0 and spectrum.stride(1) * spectrum.itemsize % BYTES == 0
         job["streams"] = rows_fit and num_signals % lanes == 0
         return job
@@ -110,14 +109,21 @@ def make_transform(
 
     Example:
         >>> made = make_transform(120, 0, 100, ((1, 1), (1, 0), (0, 1)), torch.float32, torch.device("cpu"))
-        >>> made.sizes.tolist(), made.size
-        ([5, 3, 4], (15, 12))
+        >>> made.sizes, made.size
+        ((5, 3, 4), (15, 12))
     """
-    half, lanes = n // 2, BYTES // dtype.itemsize
+    half, lanes, sizes = n // 2, BYTES // dtype.itemsize, factors(n // 2)
     part = np.arange(half) / half
-    tables = [_waves(part), _waves(part / 4), UNITS, np.ravel(mixtures), np.repeat([0.0, 1.0], lanes)]
-    made = tuple(torch.from_numpy(np.ascontiguousarray(table)).to(dtype) for table in tables)
-    return Transform(torch.tensor(factors(half)), made)
+    tables = {
+        "waves": _waves(part),
+        "twist": _waves(part / 4),
+        "units": UNITS,
+        "mixtures": np.ravel(mixtures),
+        "fresh": np.repeat([0.0, 1.0], lanes),
+    }
+    number = np.float32 if dtype == torch.float32 else np.float64
+    typed = {name: np.ascontiguousarray(table, number) for name, table in tables.items()}
+    return Transform(tuple(sizes), typed | {"sizes": np.array(sizes)})
 
 
 def _waves(part: Numbers) -> Numbers:

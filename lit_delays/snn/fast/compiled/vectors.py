@@ -1,7 +1,7 @@
 """Vectors of numbers in loops that numba compiles: what a processor does in one instruction, and reads so.
 
 A vector is 64 bytes, 16 numbers of float32 or 8 of float64; processors with shorter ones take two or four.
-numba's own loops leave it to the compiler whether they become vectors, which it often does not dare.
+Plain loops leave it to the compiler whether they become vectors, which it does not where arrays may overlap.
 
 Example, inside compiled code: ``store(y, i, fma(load(x, i), splat(two), load(y, i)))`` adds twice x to y.
 """
@@ -151,16 +151,6 @@ def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
         return builder.call(cgutils.get_or_insert_function(builder.module, wanted, name), args)
 
     return a(a, a, a), code
-
-
-@intrinsic
-def where_reached(typing: Any, a: Any, b: Any, yes: Any, no: Any) -> Any:
-    """``yes`` in the lanes where ``a >= b``, ``no`` in the others."""
-
-    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.select(builder.fcmp_ordered(">=", args[0], args[1]), args[2], args[3])
-
-    return a(a, a, a, a), code
 
 
 @intrinsic
