@@ -1,6 +1,7 @@
 """Transforms in compiled loops are the sums of their definition, for any number of signals and threads."""
 
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -153,3 +154,40 @@ def test_numba_is_imported_by_the_first_large_sum_and_not_before() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True)
     assert ran.stdout.split() == ["False", "True"]
+
+
+SUMS = """
+for dtype in dtypes:
+    made = make_transform(120, 0, 120, ((1, 1), (1, 0), (0, 1)), dtype, torch.device("cpu"))
+    x, spectrum = torch.ones(120, 1, 40, dtype=dtype), torch.empty(*made.size, 1, 40, dtype=dtype)
+    made.forward(x, spectrum)
+    sums.append(float(spectrum.abs().sum()))
+    if len(dtypes) > 1:
+        made.backward(spectrum, x)
+        sums.append(float(x.abs().sum()))
+"""
+IN_A_PROCESS = """
+import torch
+from lit_delays.snn.fast.compiled import threads
+from lit_delays.snn.fast.compiled.transform import make_transform
+threads._digest = lambda: "test"
+sums = []
+"""
+
+
+def test_loops_that_several_processes_kept_do_not_stand_for_each_other() -> None:
+    """They meet in a process by name: two inner functions once had the same, and it ended in a fault."""
+    kept = Path(threads.__file__).parent / "__pycache__" / "loops_test"
+    shutil.rmtree(kept, ignore_errors=True)
+    told = []
+    try:
+        for dtypes in ("[torch.float32]", *["[torch.float32, torch.float64]"] * 2):
+            code = f"{IN_A_PROCESS}dtypes = {dtypes}{SUMS}print(*sums)"
+            ran = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True)
+            told.append([float(word) for word in ran.stdout.split()])
+    finally:
+        shutil.rmtree(kept, ignore_errors=True)
+    sums: list[float] = []
+    here = {"torch": torch, "make_transform": make_transform, "sums": sums}
+    exec(SUMS, here | {"dtypes": [torch.float32, torch.float64]})
+    assert told == [pytest.approx(some, rel=1e-6) for some in (sums[:1], sums, sums)]

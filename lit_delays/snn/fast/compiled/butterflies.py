@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from lit_delays.snn.fast.compiled.vectors import fma, load, one_of, splat, store
+from lit_delays.snn.fast.compiled.vectors import fma, load, njit_as, one_of, splat, store
 
 SIZES = (4, 3, 5, 2)
 ANGLES = 2 * np.pi * np.array([1 / 3, 1 / 5, 2 / 5])
@@ -97,47 +97,71 @@ def _five(a: Any, b: Any, c: Any, d: Any, e: Any, units: Any) -> Any:
 
 
 @njit
-def _ways(p: int, q: int, n: int, s: int, size: int, back: bool) -> Any:
-    """First place and distance where to read, the same where to write, and the turn before and after."""
-    near, far, apart = q + s * size * p, q + s * p, s * (n // size)
-    return (near, s, far, apart, s * p, 0) if back else (far, apart, near, s, 0, s * p)
+def _as_it_is(a: Any, waves: Any, index: int) -> Any:
+    return a
 
 
-@njit
-def stage(x: Any, y: Any, waves: Any, units: Any, n: int, s: int, size: int, back: bool, lanes: int) -> None:
-    """One stage from x to y, or its transpose.
+def _loop(size: int, is_transposed: bool) -> Any:
+    """A stage of one size; what it depends on is known when it is compiled, else every turn cost time."""
+    before, after = (turned, _as_it_is) if is_transposed else (_as_it_is, turned)
 
-    Args:
-        x: Where to read, ``n s`` numbers.
-        y: Where to write.
-        waves: Turns by every part of a circle of ``n s``.
-        units: :data:`UNITS`.
-        n: Numbers that each transform of this stage takes.
-        s: Places with a transform each.
-        size: Of the stage, one of :data:`SIZES`.
-        back: Whether to run the transpose.
-        lanes: Numbers of a vector.
-    """
-    for p in range(n // size):
-        for q in range(s):
-            i, di, o, do, before, after = _ways(p, q, n, s, size, back)
-            a = _read(x, i, lanes)
-            b = turned(_read(x, i + di, lanes), waves, before)
-            if size == 2:
-                a, b = _plus(a, b), _minus(a, b)
-            else:
-                c = turned(_read(x, i + 2 * di, lanes), waves, 2 * before)
-                if size == 3:
-                    a, b, c = _three(a, b, c, units)
+    @njit_as(f"stage_{size}_{is_transposed}")
+    def loop(x: Any, y: Any, waves: Any, units: Any, n: int, s: int, lanes: int) -> None:
+        for p in range(n // size):
+            for q in range(s):
+                turn, together, apart, far = s * p, q + s * size * p, q + s * p, s * (n // size)
+                i, di, o, do = (together, s, apart, far) if is_transposed else (apart, far, together, s)
+                a = _read(x, i, lanes)
+                b = before(_read(x, i + di, lanes), waves, turn)
+                if size == 2:
+                    a, b = _plus(a, b), _minus(a, b)
                 else:
-                    d = turned(_read(x, i + 3 * di, lanes), waves, 3 * before)
-                    if size == 4:
-                        a, b, c, d = _four(a, b, c, d)
+                    c = before(_read(x, i + 2 * di, lanes), waves, 2 * turn)
+                    if size == 3:
+                        a, b, c = _three(a, b, c, units)
                     else:
-                        e = turned(_read(x, i + 4 * di, lanes), waves, 4 * before)
-                        a, b, c, d, e = _five(a, b, c, d, e, units)
-                        _write(y, o + 4 * do, lanes, turned(e, waves, 4 * after))
-                    _write(y, o + 3 * do, lanes, turned(d, waves, 3 * after))
-                _write(y, o + 2 * do, lanes, turned(c, waves, 2 * after))
-            _write(y, o, lanes, a)
-            _write(y, o + do, lanes, turned(b, waves, after))
+                        d = before(_read(x, i + 3 * di, lanes), waves, 3 * turn)
+                        if size == 4:
+                            a, b, c, d = _four(a, b, c, d)
+                        else:
+                            e = before(_read(x, i + 4 * di, lanes), waves, 4 * turn)
+                            a, b, c, d, e = _five(a, b, c, d, e, units)
+                            _write(y, o + 4 * do, lanes, after(e, waves, 4 * turn))
+                        _write(y, o + 3 * do, lanes, after(d, waves, 3 * turn))
+                    _write(y, o + 2 * do, lanes, after(c, waves, 2 * turn))
+                _write(y, o, lanes, a)
+                _write(y, o + do, lanes, after(b, waves, turn))
+
+    return loop
+
+
+def _stage(is_transposed: bool) -> Any:
+    two, three, four, five = (_loop(size, is_transposed) for size in (2, 3, 4, 5))
+
+    @njit_as(f"stage_{is_transposed}")
+    def stage(x: Any, y: Any, waves: Any, units: Any, n: int, s: int, size: int, lanes: int) -> None:
+        """One stage from x to y, or its transpose.
+
+        Args:
+            x: Where to read, ``n s`` numbers.
+            y: Where to write.
+            waves: Turns by every part of a circle of ``n s``.
+            units: :data:`UNITS`.
+            n: Numbers that each transform of this stage takes.
+            s: Places with a transform each.
+            size: Of the stage, one of :data:`SIZES`.
+            lanes: Numbers of a vector.
+        """
+        if size == 2:
+            two(x, y, waves, units, n, s, lanes)
+        elif size == 3:
+            three(x, y, waves, units, n, s, lanes)
+        elif size == 4:
+            four(x, y, waves, units, n, s, lanes)
+        else:
+            five(x, y, waves, units, n, s, lanes)
+
+    return stage
+
+
+stage, transposed_stage = _stage(False), _stage(True)

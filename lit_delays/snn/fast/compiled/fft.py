@@ -9,8 +9,10 @@ and these m frequencies are all there are, as those above n / 2 mirror the odd o
 transform of m numbers, in :mod:`.butterflies`. Signals lie side by side, each in a lane of a vector; a few
 vectors at a time stay in the cache, so that the loops are as fast as memory.
 
-Frequencies come in groups: q + s j for j < r, of the last stage's size r and places s = m / r. A group may be
-asked for alone. Letters: T steps, S signals, G groups, R rows of a group: r frequencies, three mixtures.
+Frequencies come in G groups, :math:`k = g + G k'`, and each is a transform of :math:`m / G` numbers by
+itself: steps :math:`m / G` apart fall together once they are turned by :math:`e^{-\pi i (4 g + 1) t / n}`. So
+a group can be asked for alone, at its share of the cost; all at once are a transform of m numbers.
+Letters: T steps, S signals, G groups, R rows of a group: three mixtures of each of its frequencies.
 """
 
 from typing import Any
@@ -18,13 +20,14 @@ from typing import Any
 import numpy as np
 from numba import carray, float32, float64, njit
 
-from lit_delays.snn.fast.compiled.butterflies import stage, turned
+from lit_delays.snn.fast.compiled.butterflies import stage, transposed_stage, turned
 from lit_delays.snn.fast.compiled.vectors import (
     BYTES,
     fma,
     load,
     load_truths,
     next_share,
+    njit_as,
     one_of,
     pointer,
     splat,
@@ -36,9 +39,14 @@ JOB = np.dtype([(name, np.int64) for name in (
     "share", "num_shares",
     "signals", "signal_stride", "num_signals", "num_steps", "has_truths", "adds",
     "spectrum", "spectrum_stride", "streams", "first_group", "last_group",
-    "half", "sizes", "num_stages", "waves", "twist", "units", "mixtures", "fresh", "num_vectors",
+    "half", "circle", "apart", "sizes", "num_stages", "waves", "twist", "units", "mixtures", "fresh",
+    "num_vectors",
 )])  # fmt: skip
-"""What is to do: numbers, and addresses of numbers; ``share`` counts what the threads have taken."""
+"""What is to do: numbers, and addresses of numbers.
+
+``share`` counts what the threads have taken. ``circle`` is m, or m / G for groups alone, and rows are
+frequencies ``apart`` from each other: G, or 1 for groups alone.
+"""
 
 
 @njit
@@ -56,32 +64,34 @@ def _column(job: Any, vector: int, lanes: int) -> Any:
 
 
 @njit
-def _read_signals(job: Any, space: Any, first: int, count: int, one: Any, lanes: int) -> None:
-    twist = pointer(job.twist, one)
-    for t in range(job.half):
+def _read_signals(job: Any, space: Any, group: int, first: int, count: int, one: Any, lanes: int) -> None:
+    twist, last = pointer(job.twist, one), min(job.half, job.num_steps)
+    for place in range(job.circle):
         for v in range(count):
-            column, place = _column(job, first + v, lanes), 2 * lanes * (job.half * v + t)
-            a = splat(one - one)
-            b = a
-            if t < job.num_steps:
-                a = _signal(job, t, column, one)
-            if t + job.half < job.num_steps:
-                b = b - _signal(job, t + job.half, column, one)
-            a, b = turned((a, b), twist, t)
-            store(space, place, a)
-            store(space, place + lanes, b)
+            column, at = _column(job, first + v, lanes), 2 * lanes * (job.circle * v + place)
+            real = imaginary = splat(one - one)
+            for t in range(place, last, job.circle):
+                a, b = _signal(job, t, column, one), splat(one - one)
+                if t + job.half < job.num_steps:
+                    b = b - _signal(job, t + job.half, column, one)
+                a, b = turned((a, b), twist, group * job.half + t)
+                real, imaginary = real + a, imaginary + b
+            store(space, at, real)
+            store(space, at + lanes, imaginary)
 
 
 @njit
-def _write_signals(job: Any, space: Any, first: int, count: int, one: Any, lanes: int) -> None:
-    twist = pointer(job.twist, one)
-    for t in range(min(job.half, job.num_steps)):
+def _write_signals(job: Any, space: Any, group: int, first: int, count: int, one: Any, lanes: int) -> None:
+    twist, last = pointer(job.twist, one), min(job.half, job.num_steps)
+    for place in range(job.circle):
         for v in range(count):
-            column, place = _column(job, first + v, lanes), 2 * lanes * (job.half * v + t)
-            a, b = turned((load(space, place), load(space, place + lanes)), twist, t)
-            _put(job, t, column, a, first + v, one, lanes)
-            if t + job.half < job.num_steps:
-                _put(job, t + job.half, column, b, first + v, one, lanes)
+            column, at = _column(job, first + v, lanes), 2 * lanes * (job.circle * v + place)
+            real, imaginary = load(space, at), load(space, at + lanes)
+            for t in range(place, last, job.circle):
+                a, b = turned((real, imaginary), twist, group * job.half + t)
+                _put(job, t, column, a, first + v, one, lanes)
+                if t + job.half < job.num_steps:
+                    _put(job, t + job.half, column, b, first + v, one, lanes)
 
 
 @njit
@@ -100,15 +110,15 @@ def _weights(mixtures: Any, index: int) -> Any:
 
 
 @njit
-def _write_spectrum(job: Any, space: Any, first: int, count: int, one: Any, lanes: int) -> None:
-    mixtures, spectrum, row = pointer(job.mixtures, one), pointer(job.spectrum, one), 0
-    size = one_of(pointer(job.sizes, job.half), job.num_stages - 1)
-    for group in range(job.first_group, job.last_group):
-        for j in range(size):
+def _write_spectrum(job: Any, space: Any, group: int, first: int, count: int, one: Any, lanes: int) -> None:
+    mixtures, spectrum = pointer(job.mixtures, one), pointer(job.spectrum, one)
+    row = 3 * job.circle * (group - job.first_group)
+    for nearest in range(job.apart):
+        for frequency in range(nearest, job.circle, job.apart):
             for mixture in range(3):
                 real, imaginary = _weights(mixtures, mixture)
                 for v in range(count):
-                    at = 2 * lanes * (job.half * v + group + job.half // size * j)
+                    at = 2 * lanes * (job.circle * v + frequency)
                     value = fma(load(space, at), real, load(space, at + lanes) * imaginary)
                     place = row * job.spectrum_stride + _column(job, first + v, lanes)
                     if job.streams:
@@ -119,90 +129,118 @@ def _write_spectrum(job: Any, space: Any, first: int, count: int, one: Any, lane
 
 
 @njit
-def _read_spectrum(job: Any, space: Any, first: int, count: int, one: Any, lanes: int) -> None:
-    """The conjugates of frequencies, weighted by the mixtures; nothing from groups that are not asked for."""
+def _read_spectrum(job: Any, space: Any, group: int, first: int, count: int, one: Any, lanes: int) -> None:
+    """The conjugates of frequencies, weighted by the mixtures."""
     mixtures, spectrum = pointer(job.mixtures, one), pointer(job.spectrum, one)
-    size = one_of(pointer(job.sizes, job.half), job.num_stages - 1)
-    for group in range(job.half // size):
-        for j in range(size):
-            row = 3 * ((group - job.first_group) * size + j)
+    row = 3 * job.circle * (group - job.first_group)
+    for nearest in range(job.apart):
+        for frequency in range(nearest, job.circle, job.apart):
             for v in range(count):
                 place = row * job.spectrum_stride + _column(job, first + v, lanes)
                 real = imaginary = splat(one - one)
-                if job.first_group <= group < job.last_group:
-                    for mixture in range(3):
-                        number = load(spectrum, place + mixture * job.spectrum_stride)
-                        of_real, of_imaginary = _weights(mixtures, mixture)
-                        real = fma(number, of_real, real)
-                        imaginary = imaginary - number * of_imaginary
-                at = 2 * lanes * (job.half * v + group + job.half // size * j)
+                for mixture in range(3):
+                    number = load(spectrum, place + mixture * job.spectrum_stride)
+                    of_real, of_imaginary = _weights(mixtures, mixture)
+                    real = fma(number, of_real, real)
+                    imaginary = imaginary - number * of_imaginary
+                at = 2 * lanes * (job.circle * v + frequency)
                 store(space, at, real)
                 store(space, at + lanes, imaginary)
+            row += 3
 
 
 @njit
-def _stages(job: Any, here: int, there: int, count: int, back: bool, one: Any, lanes: int) -> int:
+def _stages(job: Any, here: int, there: int, count: int, one: Any, lanes: int) -> int:
     """All stages of a few vectors; the address of the result, which is one of the two."""
     sizes, waves, units = pointer(job.sizes, job.half), pointer(job.waves, one), pointer(job.units, one)
-    n, s = (1, job.half) if back else (job.half, 1)
+    n, s = job.circle, 1
     for index in range(job.num_stages):
-        size = one_of(sizes, job.num_stages - 1 - index if back else index)
-        if back:
-            n, s = n * size, s // size
+        size = one_of(sizes, index)
         for v in range(count):
-            at = 2 * BYTES * job.half * v
-            x, y = pointer(here + at, one), pointer(there + at, one)
-            stage(x, y, waves, units, n, s, size, back, lanes)
-        if not back:
-            n, s = n // size, s * size
+            at = 2 * BYTES * job.circle * v
+            stage(pointer(here + at, one), pointer(there + at, one), waves, units, n, s, size, lanes)
+        n, s = n // size, s * size
         here, there = there, here
     return here
 
 
 @njit
-def _transform(address: Any, back: bool, one: Any, lanes: int) -> None:
-    job = carray(address, 1, JOB)[0]
-    length = 2 * BYTES * job.half * job.num_vectors
-    memory = np.empty(2 * length + BYTES, np.uint8)
-    here = (np.int64(memory.ctypes.data) + BYTES - 1) // BYTES * BYTES
-    total = (job.num_signals + lanes - 1) // lanes
-    while True:
-        share = next_share(address)
-        if share >= job.num_shares:
-            break
-        end = total * (share + 1) // job.num_shares
-        for first in range(total * share // job.num_shares, end, job.num_vectors):
-            count = min(job.num_vectors, end - first)
-            _block(job, here, here + length, first, count, back, one, lanes)
+def _transposed_stages(job: Any, here: int, there: int, count: int, one: Any, lanes: int) -> int:
+    sizes, waves, units = pointer(job.sizes, job.half), pointer(job.waves, one), pointer(job.units, one)
+    n, s = 1, job.circle
+    for index in range(job.num_stages - 1, -1, -1):
+        size = one_of(sizes, index)
+        n, s = n * size, s // size
+        for v in range(count):
+            at = 2 * BYTES * job.circle * v
+            x, y = pointer(here + at, one), pointer(there + at, one)
+            transposed_stage(x, y, waves, units, n, s, size, lanes)
+        here, there = there, here
+    return here
 
 
 @njit
-def _block(job: Any, here: int, there: int, first: int, count: int, back: bool, one: Any, lanes: int) -> None:
-    if back:
-        _read_spectrum(job, pointer(here, one), first, count, one, lanes)
-        there = _stages(job, here, there, count, True, one, lanes)
-        _write_signals(job, pointer(there, one), first, count, one, lanes)
-    else:
-        _read_signals(job, pointer(here, one), first, count, one, lanes)
-        there = _stages(job, here, there, count, False, one, lanes)
-        _write_spectrum(job, pointer(there, one), first, count, one, lanes)
+def _forward(
+    job: Any, here: int, there: int, group: int, first: int, count: int, one: Any, lanes: int
+) -> None:
+    _read_signals(job, pointer(here, one), group, first, count, one, lanes)
+    there = _stages(job, here, there, count, one, lanes)
+    _write_spectrum(job, pointer(there, one), group, first, count, one, lanes)
+
+
+@njit
+def _backward(
+    job: Any, here: int, there: int, group: int, first: int, count: int, one: Any, lanes: int
+) -> None:
+    _read_spectrum(job, pointer(here, one), group, first, count, one, lanes)
+    there = _transposed_stages(job, here, there, count, one, lanes)
+    _write_signals(job, pointer(there, one), group, first, count, one, lanes)
+
+
+def _transform(name: str, block: Any, number: Any, lanes: int) -> Any:
+    """Whatever a block of vectors goes through, for all of them and every group."""
+
+    @njit_as(name)
+    def transform(address: Any) -> None:
+        job, one = carray(address, 1, JOB)[0], number(1)
+        length = 2 * BYTES * job.circle * job.num_vectors
+        memory = np.empty(2 * length + BYTES, np.uint8)
+        here = (np.int64(memory.ctypes.data) + BYTES - 1) // BYTES * BYTES
+        total = (job.num_signals + lanes - 1) // lanes
+        while True:
+            share = next_share(address)
+            if share >= job.num_shares:
+                break
+            end = total * (share + 1) // job.num_shares
+            for first in range(total * share // job.num_shares, end, job.num_vectors):
+                count = min(job.num_vectors, end - first)
+                for group in range(job.first_group, job.last_group):
+                    block(job, here, here + length, group, first, count, one, lanes)
+
+    return transform
+
+
+_FORWARD_32 = _transform("all_forward_32", _forward, float32, 16)
+_BACKWARD_32 = _transform("all_backward_32", _backward, float32, 16)
+_FORWARD_64 = _transform("all_forward_64", _forward, float64, 8)
+_BACKWARD_64 = _transform("all_backward_64", _backward, float64, 8)
 
 
 def forward_32(address: Any) -> None:
     """Signals to their spectrum, in float32; the job at an address, of :data:`JOB`."""
-    _transform(address, False, float32(1), 16)
+    _FORWARD_32(address)
 
 
 def backward_32(address: Any) -> None:
     """The transpose, in float32."""
-    _transform(address, True, float32(1), 16)
+    _BACKWARD_32(address)
 
 
 def forward_64(address: Any) -> None:
     """Signals to their spectrum, in float64."""
-    _transform(address, False, float64(1), 8)
+    _FORWARD_64(address)
 
 
 def backward_64(address: Any) -> None:
     """The transpose, in float64."""
-    _transform(address, True, float64(1), 8)
+    _BACKWARD_64(address)

@@ -20,6 +20,7 @@ from lit_delays.snn.fast.compiled.vectors import BYTES
 
 NUMBER = 20  # multiply-adds inside a large product, in the time of a number that is read or written
 CACHE = 2**18  # bytes of a thread's numbers while they are transformed
+GROUPS = 4  # of frequencies, or more: as many pieces can a large kernel be transformed in
 SHARE = 64  # vectors that a thread takes at a time
 Numbers = np.ndarray[Any, Any]
 FUNCTIONS = {
@@ -32,22 +33,21 @@ class Transform(NamedTuple):
     """Tables of a transform; signals may be shorter than its circle.
 
     Attributes:
-        sizes: Of the stages, the last one that of a group.
+        num_groups: Groups of frequencies that can be asked for alone.
+        of_all: The stages of all groups at once.
+        of_group: The stages of one.
         tables: What the loops read, by its name in :data:`.fft.JOB`.
     """
 
-    sizes: tuple[int, ...]
+    num_groups: int
+    of_all: "Stages"
+    of_group: "Stages"
     tables: dict[str, Numbers]
-
-    @property
-    def half(self) -> int:
-        """Half of the circle: the number of frequencies."""
-        return math.prod(self.sizes)
 
     @property
     def size(self) -> tuple[int, int]:
         """Groups and rows of a group."""
-        return self.half // self.sizes[-1], 3 * self.sizes[-1]
+        return self.num_groups, 3 * self.of_group.circle
 
     def forward(self, x: Tensor, out: Tensor, groups: slice = slice(None)) -> None:
         """Transform ``(T, B, N)``, numbers or truths, to some groups, ``out`` of shape ``(G, R, B, N)``."""
@@ -69,25 +69,47 @@ class Transform(NamedTuple):
             self.backward(_filled_up(spectrum.flatten(0, 1), lanes)[None], whole, groups, adds=adds)
             out.copy_(whole[..., :num_signals].view(out.shape))
             return
+        if not adds and not self._has_all(groups):  # every group adds its part
+            out.zero_()
+            adds = True
         run(FUNCTIONS[out.dtype][1], self._job(out, spectrum, groups, adds))
 
+    def _has_all(self, groups: slice) -> bool:
+        return groups.indices(self.num_groups) == (0, self.num_groups, 1)
+
     def _job(self, signals: Tensor, spectrum: Tensor, groups: slice, adds: bool = False) -> Numbers:
-        first, last, _ = groups.indices(self.size[0])
         lanes, num_signals = BYTES // spectrum.itemsize, signals[0].numel()
-        width = max(1, min(8, CACHE // (4 * BYTES * self.half)))
-        job = np.zeros(1, fft.JOB)
+        job, has_all = np.zeros(1, fft.JOB), self._has_all(groups)
+        stages = self.of_all if has_all else self.of_group
         job["num_shares"] = max(1, num_signals // (lanes * SHARE))
         job["signals"], job["signal_stride"] = signals.data_ptr(), signals.stride(0)
         job["num_signals"], job["num_steps"] = num_signals, len(signals)
         job["has_truths"], job["adds"] = signals.dtype == torch.bool, adds
         job["spectrum"], job["spectrum_stride"] = spectrum.data_ptr(), spectrum.stride(1)
-        job["first_group"], job["last_group"] = first, last
-        job["half"], job["num_stages"], job["num_vectors"] = self.half, len(self.sizes), width
+        job["first_group"], job["last_group"], _ = (0, 1, 1) if has_all else groups.indices(self.num_groups)
+        job["half"], job["apart"] = self.of_all.circle, self.num_groups if has_all else 1
+        job["circle"], job["num_stages"] = stages.circle, len(stages.sizes)
+        job["sizes"], job["waves"] = stages.sizes.ctypes.data, stages.waves.ctypes.data
         for name, table in self.tables.items():
             job[name] = table.ctypes.data
         rows_fit = spectrum.data_ptr() % BYTES == 0 and spectrum.stride(1) * spectrum.itemsize % BYTES == 0
         job["streams"] = rows_fit and num_signals % lanes == 0
+        job["num_vectors"] = max(1, min(8, CACHE // (4 * BYTES * stages.circle)))
         return job
+
+
+class Stages(NamedTuple):
+    """Tables of the stages of a plain transform.
+
+    Attributes:
+        circle: Numbers that it takes.
+        sizes: Of its stages.
+        waves: Turns by every part of its circle.
+    """
+
+    circle: int
+    sizes: Numbers
+    waves: Numbers
 
 
 def _filled_up(signals: Tensor, lanes: int) -> Tensor:
@@ -109,26 +131,37 @@ def make_transform(
 
     Example:
         >>> made = make_transform(120, 0, 100, ((1, 1), (1, 0), (0, 1)), torch.float32, torch.device("cpu"))
-        >>> made.sizes, made.size
-        ((5, 3, 4), (15, 12))
+        >>> made.size
+        (5, 36)
     """
     half, lanes, sizes = n // 2, BYTES // dtype.itemsize, factors(n // 2)
-    part = np.arange(half) / half
+    number = np.float32 if dtype == torch.float32 else np.float64
+    first = _num_first_stages(sizes)
+    num_groups = math.prod(sizes[:first])
+    turns = (4 * np.arange(num_groups)[:, None] + 1) * np.arange(half) / (4 * half)
     tables = {
-        "waves": _waves(part),
-        "twist": _waves(part / 4),
+        "twist": _waves(turns),
         "units": UNITS,
         "mixtures": np.ravel(mixtures),
         "fresh": np.repeat([0.0, 1.0], lanes),
     }
-    number = np.float32 if dtype == torch.float32 else np.float64
     typed = {name: np.ascontiguousarray(table, number) for name, table in tables.items()}
-    return Transform(tuple(sizes), typed | {"sizes": np.array(sizes)})
+    of_all, of_group = (
+        Stages(circle, np.array(own, np.int64), _waves(np.arange(circle) / circle).astype(number))
+        for own, circle in ((sizes, half), (sizes[first:], half // num_groups))
+    )
+    return Transform(num_groups, of_all, of_group, typed)
 
 
-def _waves(part: Numbers) -> Numbers:
-    turn = np.exp(-2j * np.pi * part)
-    return np.stack([turn.real, turn.imag], axis=1).ravel()
+def _num_first_stages(sizes: list[int]) -> int:
+    """Stages that part the groups from each other: all but the last, or fewer where that is enough."""
+    parted = (count for count in range(len(sizes)) if math.prod(sizes[:count]) >= GROUPS)
+    return next(parted, len(sizes) - 1)
+
+
+def _waves(turns: Numbers) -> Numbers:
+    wave = np.exp(-2j * np.pi * turns.ravel())
+    return np.stack([wave.real, wave.imag], axis=1).ravel()
 
 
 def circles(least: int) -> list[tuple[int, int]]:

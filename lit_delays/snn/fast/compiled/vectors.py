@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
@@ -19,6 +19,20 @@ from numba.extending import intrinsic, models, register_model
 
 BYTES = 64
 I8, I32, I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
+
+
+def njit_as(name: str) -> Callable[[Any], Any]:
+    """Compile an inner function under a name that no other has.
+
+    What was kept on disk by several processes meets in one, by name: of two loops with the same name and the
+    same types the first stands for both.
+    """
+
+    def compiled(function: Any) -> Any:
+        function.__qualname__ = name
+        return njit(function)
+
+    return compiled
 
 
 class Vector(types.Type):
