@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
@@ -14,13 +13,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lit_delays.snn.delayed_sum import delayed_sum
-from lit_delays.snn.fast.compiled import stages
+from lit_delays.snn.fast import compiled
+from lit_delays.snn.fast.compiled import normed_lif_loops, stages
 
 if stages() is None:
     pytest.skip("numba is not installed", allow_module_level=True)
 
 from lit_delays.snn.fast.compiled import threads
 from lit_delays.snn.fast.compiled.transform import Transform, make_transform
+from lit_delays.snn.surrogates import ATan
 
 MIXTURES = ((1.0, 1.0), (0.5, 0.0), (0.0, -2.0))
 HALVES = [2, 3, 5, 6, 16, 60, 75, 512]
@@ -129,20 +130,18 @@ def test_large_sums_are_compiled_and_without_numba_they_are_products(monkeypatch
 
 
 def test_a_numba_that_does_not_start_is_told_once_and_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "lit_delays.snn.fast.compiled.transform")
-    monkeypatch.setitem(sys.modules, "lit_delays.snn.fast.compiled.transform", Broken())
-    with pytest.warns(UserWarning, match="numba does not start, so sums run without it: wants NumPy 9"):
-        assert stages.__wrapped__() is None
-    monkeypatch.setitem(sys.modules, "lit_delays.snn.fast.compiled.transform", None)  # not installed
-    assert stages.__wrapped__() is None
-
-
-class Broken(ModuleType):
-    def __init__(self) -> None:
-        super().__init__("transform")
-
-    def __getattr__(self, name: str) -> None:
+    def broken(name: str) -> None:
         raise ImportError("wants NumPy 9")
+
+    monkeypatch.setattr(compiled, "import_module", broken)
+    with pytest.warns(UserWarning, match="numba does not start, so loops run without it: wants NumPy 9"):
+        assert not compiled._starts.__wrapped__()
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "lit_delays.snn.fast.compiled.vectors", None)  # not installed
+    assert not compiled._starts.__wrapped__()
+    monkeypatch.setattr(compiled, "_starts", lambda: False)
+    assert stages() is None
+    assert normed_lif_loops(torch.zeros(3, 4, 64), ATan()) is None
 
 
 def test_numba_is_imported_by_the_first_large_sum_and_not_before() -> None:

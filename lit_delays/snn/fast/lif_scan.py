@@ -12,7 +12,7 @@ Shape letters: T steps, B samples, N neurons; all tensors are ``(T, B, N)``.
 
 import math
 from importlib.util import find_spec
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -31,6 +31,20 @@ from lit_delays.snn.neurons import (
 )
 from lit_delays.snn.neurons.base import run_neuron
 from lit_delays.snn.surrogates import Surrogate, derivative
+
+
+class LifConstants(NamedTuple):
+    """What a loop of these neurons knows.
+
+    Attributes:
+        keep: Share of the voltage that a step keeps, ``1 - 1 / tau``.
+        v_threshold: Voltage at which a neuron spikes.
+        surrogate: Stand-in for the derivative of a spike.
+    """
+
+    keep: float
+    v_threshold: float
+    surrogate: Surrogate
 
 
 def is_plain_lif(neuron: Neuron) -> bool:

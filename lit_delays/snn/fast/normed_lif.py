@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from lit_delays.snn.fast.lif_scan import grad_leak, is_plain_lif, lif_backward
+from lit_delays.snn.fast.compiled import normed_lif_loops
+from lit_delays.snn.fast.lif_scan import LifConstants, grad_leak, is_plain_lif, lif_backward
 from lit_delays.snn.fast.memory_pool import recycled_like
 from lit_delays.snn.fast.uncompiled import uncompiled
 from lit_delays.snn.network import Layer, layer_output
@@ -88,28 +89,72 @@ class _NormedLif(torch.autograd.Function):
     ) -> Tensor:
         scale = gain / deviation
         shift = bias - mean * scale
+        ctx.constants = LifConstants(1 - float(leak), v_threshold, surrogate)
         ctx.save_for_backward(current, mean, deviation, scale, shift, mask)
-        ctx.constants = keep, *_ = 1 - float(leak), v_threshold, surrogate
-        output, rest = recycled_like(current), torch.zeros_like(current[0])
-        for x, s in zip(current, output, strict=True):
-            h = torch.addcmul(shift, x, scale).add_(rest, alpha=keep)
-            torch.ge(h, v_threshold, out=s)
-            rest = h.addcmul_(h, s, value=-1)
-            s *= mask[0]
-        return output
+        ctx.loops = normed_lif_loops(current, surrogate) or TorchLoops
+        return ctx.loops.spikes(current, scale, shift, mask, ctx.constants)  # type: ignore[no-any-return]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         current, mean, deviation, scale, shift, mask = ctx.saved_tensors
-        keep, v_threshold, surrogate = ctx.constants
-        v_mem = _voltage(current, scale, shift, keep, v_threshold)
+        given = grad.contiguous(), current, mean, scale, shift, mask
         learns_leak = ctx.needs_input_grad[6]
-        out = recycled_like(v_mem) if learns_leak else v_mem
-        grad = lif_backward(grad, v_mem, keep, v_threshold, surrogate, mask, out=out)
-        leak = grad_leak(grad, v_mem, v_threshold) if learns_leak else None
-        gain, bias = _norm_backward(grad, current, mean, deviation, scale)
+        grad, bias, product, leak = ctx.loops.grads(*given, ctx.constants, learns_leak)
+        gain, count = product / deviation, current[..., 0].numel()
+        along = -scale / deviation * gain / count
+        constant = -scale * bias / count - along * mean
+        grad = ctx.loops.through_norm(grad, current, scale, along, constant)
         return grad, gain, bias, None, None, None, leak, None, None
+
+
+class TorchLoops:
+    """The loops step by step; :mod:`.compiled.normed_lif` has the same for a few neurons at a time."""
+
+    @staticmethod
+    def spikes(
+        current: Tensor, scale: Tensor, shift: Tensor, mask: Tensor, constants: LifConstants
+    ) -> Tensor:
+        """Of currents ``scale x + shift``, times the mask."""
+        output, rest = recycled_like(current), torch.zeros_like(current[0])
+        for x, s in zip(current, output, strict=True):
+            h = torch.addcmul(shift, x, scale).add_(rest, alpha=constants.keep)
+            torch.ge(h, constants.v_threshold, out=s)
+            rest = h.addcmul_(h, s, value=-1)
+            s *= mask[0]
+        return output
+
+    @staticmethod
+    def grads(
+        grad: Tensor,
+        current: Tensor,
+        mean: Tensor,
+        scale: Tensor,
+        shift: Tensor,
+        mask: Tensor,
+        constants: LifConstants,
+        learns_leak: bool,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Gradient of the normed currents; its sum, and that of its product with the centred currents.
+
+        Sums are those of each neuron. The last is the gradient of the leak, where that is learned.
+        """
+        v_mem = _voltage(current, scale, shift, *constants[:2])
+        out = recycled_like(v_mem) if learns_leak else v_mem
+        grad = lif_backward(grad, v_mem, *constants, mask, out=out)
+        leak = grad_leak(grad, v_mem, constants.v_threshold) if learns_leak else None
+        total, product = torch.zeros_like(grad[0]), torch.zeros_like(grad[0])
+        for g, x in zip(grad, current, strict=True):
+            total += g
+            product.addcmul_(g, x - mean)
+        return grad, total.sum(dim=0), product.sum(dim=0), leak
+
+    @staticmethod
+    def through_norm(grad: Tensor, current: Tensor, scale: Tensor, along: Tensor, constant: Tensor) -> Tensor:
+        """``scale grad + along x + constant``, in place."""
+        for g, x in zip(grad, current, strict=True):
+            torch.addcmul(torch.addcmul(constant, x, along), g, scale, out=g)
+        return grad
 
 
 def _voltage(current: Tensor, scale: Tensor, shift: Tensor, keep: float, v_threshold: float) -> Tensor:
@@ -119,19 +164,3 @@ def _voltage(current: Tensor, scale: Tensor, shift: Tensor, keep: float, v_thres
         torch.addcmul(shift, x, scale, out=h).add_(rest, alpha=keep)
         rest = torch.addcmul(h, h, (h >= v_threshold).to(h.dtype), value=-1)
     return v_mem
-
-
-def _norm_backward(
-    grad: Tensor, current: Tensor, mean: Tensor, deviation: Tensor, scale: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Turn the gradient of z into that of the current, in place; gradients of gain and bias."""
-    total, product = torch.zeros_like(grad[0]), torch.zeros_like(grad[0])
-    for g, x in zip(grad, current, strict=True):
-        total += g
-        product.addcmul_(g, x - mean)
-    bias, gain = total.sum(dim=0), product.sum(dim=0) / deviation
-    along = -scale / deviation * gain / grad[..., 0].numel()
-    constant = -scale * bias / grad[..., 0].numel() - along * mean
-    for g, x in zip(grad, current, strict=True):
-        torch.addcmul(torch.addcmul(constant, x, along), g, scale, out=g)
-    return gain, bias

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from lit_delays.snn.fast.compiled import gaussian_loops
 from lit_delays.snn.fast.memory_pool import recycled
 from lit_delays.snn.fast.uncompiled import uncompiled
 from lit_delays.snn.kernels import EPSILON, Kernel, distances, soft_kernel
@@ -51,6 +52,8 @@ class _SoftKernel(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(weight, delay, sigma)
         ctx.kernel = kernel
+        if loops := gaussian_loops(weight, kernel):
+            return loops.dense_kernel(weight, delay, sigma, num_lags)  # type: ignore[no-any-return]
         dense = recycled((num_lags, *weight.shape[:-1]), weight.dtype, weight.device)
         for rows in _groups(weight, num_lags):
             height = kernel.shape(distances(delay[rows], num_lags), sigma)
@@ -62,6 +65,9 @@ class _SoftKernel(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
         weight, delay, sigma = ctx.saved_tensors
+        if loops := gaussian_loops(weight, ctx.kernel):
+            grad_weight, grad_delay = loops.grads(grad, weight, delay, sigma)
+            return grad_weight, grad_delay if ctx.needs_input_grad[1] else None, None, None, None
         grad_weight, grad_delay = torch.empty_like(weight), torch.empty_like(delay)
         for rows in _groups(weight, len(grad)):
             distance, above = distances(delay[rows], len(grad)), grad[:, rows, :, None]

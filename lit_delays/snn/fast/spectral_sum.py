@@ -27,7 +27,7 @@ from torch.autograd.function import once_differentiable
 
 from lit_delays.snn.delayed_sum import delayed_sum
 from lit_delays.snn.fast.circle import Dft, cheapest_circle
-from lit_delays.snn.fast.compiled import stages
+from lit_delays.snn.fast.compiled import stages, truth_loops
 from lit_delays.snn.fast.memory_pool import recycled, recycled_like
 from lit_delays.snn.fast.real_dft import MATRICES, pieces
 from lit_delays.snn.fast.scratch import scratch_like
@@ -219,12 +219,24 @@ class _SpectralSum(torch.autograd.Function):
 
 def _compact(x: Tensor) -> tuple[Tensor, Tensor]:
     """Spikes of one size as bytes, and their size: a quarter of the memory. All else as it is, and one."""
-    size = x.amax()
-    if x.device.type == "cpu" and size > 0:  # looking at it would make a GPU wait
-        spikes = recycled(x.shape, torch.bool, x.device)
-        if all(torch.equal(torch.ne(x[t], 0, out=spikes[t]), x[t] == size) for t in range(len(x))):
+    if x.device.type == "cpu" and (size := _size(x)) > 0:  # looking at it would make a GPU wait
+        loops = truth_loops(x)
+        spikes = loops.as_truths(x, size.item()) if loops else _as_truths(x, size)
+        if spikes is not None:
             return spikes, size
-    return x, torch.ones_like(size)
+    return x, x.new_ones(())
+
+
+def _size(x: Tensor) -> Tensor:
+    """That of the spikes, if x is spikes of one size; then any of them tells it."""
+    middle = x[len(x) // 2].amax()
+    return middle if middle > 0 else x.amax()
+
+
+def _as_truths(x: Tensor, size: Tensor) -> Tensor | None:
+    spikes = recycled(tuple(x.shape), torch.bool, x.device)
+    same = all(torch.equal(torch.ne(x[t], 0, out=spikes[t]), x[t] == size) for t in range(len(x)))
+    return spikes if same else None
 
 
 def _exact_head(y: Tensor, x: Tensor, kernel: Tensor) -> Tensor:
@@ -234,6 +246,7 @@ def _exact_head(y: Tensor, x: Tensor, kernel: Tensor) -> Tensor:
     sees which is larger.
     """
     for t in range(min(HEAD, len(x), len(y))):
-        lags = min(t + 1, len(kernel))
-        y[t] = torch.einsum("kbi,koi->bo", x[t + 1 - lags : t + 1].flip(0), kernel[:lags])
+        torch.mm(x[t], kernel[0].T, out=y[t])
+        for lag in range(1, min(t + 1, len(kernel))):
+            y[t].addmm_(x[t - lag], kernel[lag].T)
     return y

@@ -18,16 +18,15 @@ Letters: T steps, S signals, G groups, R rows of a group: three mixtures of each
 from typing import Any
 
 import numpy as np
-from numba import carray, float32, float64, njit
+from numba import float32, float64, njit
 
+from lit_delays.snn.fast.compiled.blocks import WORK, by_blocks
 from lit_delays.snn.fast.compiled.butterflies import stage, transposed_stage, turned
 from lit_delays.snn.fast.compiled.vectors import (
     BYTES,
     fma,
     load,
     load_truths,
-    next_share,
-    njit_as,
     one_of,
     pointer,
     splat,
@@ -35,17 +34,15 @@ from lit_delays.snn.fast.compiled.vectors import (
     stream,
 )
 
-JOB = np.dtype([(name, np.int64) for name in (
-    "share", "num_shares",
+JOB = np.dtype(WORK + [(name, np.int64) for name in (
     "signals", "signal_stride", "num_signals", "num_steps", "has_truths", "adds",
     "spectrum", "spectrum_stride", "streams", "first_group", "last_group",
     "half", "circle", "apart", "sizes", "num_stages", "waves", "twist", "units", "mixtures", "fresh",
-    "num_vectors",
 )])  # fmt: skip
 """What is to do: numbers, and addresses of numbers.
 
-``share`` counts what the threads have taken. ``circle`` is m, or m / G for groups alone, and rows are
-frequencies ``apart`` from each other: G, or 1 for groups alone.
+``circle`` is m, or m / G for groups alone, and rows are frequencies ``apart`` from each other: G, or 1 for
+groups alone.
 """
 
 
@@ -180,50 +177,27 @@ def _transposed_stages(job: Any, here: int, there: int, count: int, one: Any, la
 
 
 @njit
-def _forward(
-    job: Any, here: int, there: int, group: int, first: int, count: int, one: Any, lanes: int
-) -> None:
-    _read_signals(job, pointer(here, one), group, first, count, one, lanes)
-    there = _stages(job, here, there, count, one, lanes)
-    _write_spectrum(job, pointer(there, one), group, first, count, one, lanes)
+def _forward(job: Any, here: int, first: int, count: int, one: Any, lanes: int) -> None:
+    there = here + job.num_bytes // 2
+    for group in range(job.first_group, job.last_group):
+        _read_signals(job, pointer(here, one), group, first, count, one, lanes)
+        result = _stages(job, here, there, count, one, lanes)
+        _write_spectrum(job, pointer(result, one), group, first, count, one, lanes)
 
 
 @njit
-def _backward(
-    job: Any, here: int, there: int, group: int, first: int, count: int, one: Any, lanes: int
-) -> None:
-    _read_spectrum(job, pointer(here, one), group, first, count, one, lanes)
-    there = _transposed_stages(job, here, there, count, one, lanes)
-    _write_signals(job, pointer(there, one), group, first, count, one, lanes)
+def _backward(job: Any, here: int, first: int, count: int, one: Any, lanes: int) -> None:
+    there = here + job.num_bytes // 2
+    for group in range(job.first_group, job.last_group):
+        _read_spectrum(job, pointer(here, one), group, first, count, one, lanes)
+        result = _transposed_stages(job, here, there, count, one, lanes)
+        _write_signals(job, pointer(result, one), group, first, count, one, lanes)
 
 
-def _transform(name: str, block: Any, number: Any, lanes: int) -> Any:
-    """Whatever a block of vectors goes through, for all of them and every group."""
-
-    @njit_as(name)
-    def transform(address: Any) -> None:
-        job, one = carray(address, 1, JOB)[0], number(1)
-        length = 2 * BYTES * job.circle * job.num_vectors
-        memory = np.empty(2 * length + BYTES, np.uint8)
-        here = (np.int64(memory.ctypes.data) + BYTES - 1) // BYTES * BYTES
-        total = (job.num_signals + lanes - 1) // lanes
-        while True:
-            share = next_share(address)
-            if share >= job.num_shares:
-                break
-            end = total * (share + 1) // job.num_shares
-            for first in range(total * share // job.num_shares, end, job.num_vectors):
-                count = min(job.num_vectors, end - first)
-                for group in range(job.first_group, job.last_group):
-                    block(job, here, here + length, group, first, count, one, lanes)
-
-    return transform
-
-
-_FORWARD_32 = _transform("all_forward_32", _forward, float32, 16)
-_BACKWARD_32 = _transform("all_backward_32", _backward, float32, 16)
-_FORWARD_64 = _transform("all_forward_64", _forward, float64, 8)
-_BACKWARD_64 = _transform("all_backward_64", _backward, float64, 8)
+_FORWARD_32 = by_blocks("forward_32", JOB, _forward, float32)
+_BACKWARD_32 = by_blocks("backward_32", JOB, _backward, float32)
+_FORWARD_64 = by_blocks("forward_64", JOB, _forward, float64)
+_BACKWARD_64 = by_blocks("backward_64", JOB, _backward, float64)
 
 
 def forward_32(address: Any) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lit_delays.snn.fast.circle import Dft
 from lit_delays.snn.fast.compiled import fft
+from lit_delays.snn.fast.compiled.blocks import share_out
 from lit_delays.snn.fast.compiled.butterflies import SIZES, UNITS
 from lit_delays.snn.fast.compiled.threads import run
 from lit_delays.snn.fast.compiled.vectors import BYTES
@@ -21,7 +22,6 @@ from lit_delays.snn.fast.compiled.vectors import BYTES
 NUMBER = 20  # multiply-adds inside a large product, in the time of a number that is read or written
 CACHE = 2**18  # bytes of a thread's numbers while they are transformed
 GROUPS = 4  # of frequencies, or more: as many pieces can a large kernel be transformed in
-SHARE = 64  # vectors that a thread takes at a time
 Numbers = np.ndarray[Any, Any]
 FUNCTIONS = {
     torch.float32: (fft.forward_32, fft.backward_32),
@@ -81,7 +81,8 @@ class Transform(NamedTuple):
         lanes, num_signals = BYTES // spectrum.itemsize, signals[0].numel()
         job, has_all = np.zeros(1, fft.JOB), self._has_all(groups)
         stages = self.of_all if has_all else self.of_group
-        job["num_shares"] = max(1, num_signals // (lanes * SHARE))
+        width = max(1, min(8, CACHE // (4 * BYTES * stages.circle)))
+        share_out(job, -(-num_signals // lanes), width, 4 * BYTES * stages.circle * width)
         job["signals"], job["signal_stride"] = signals.data_ptr(), signals.stride(0)
         job["num_signals"], job["num_steps"] = num_signals, len(signals)
         job["has_truths"], job["adds"] = signals.dtype == torch.bool, adds
@@ -94,7 +95,6 @@ class Transform(NamedTuple):
             job[name] = table.ctypes.data
         rows_fit = spectrum.data_ptr() % BYTES == 0 and spectrum.stride(1) * spectrum.itemsize % BYTES == 0
         job["streams"] = rows_fit and num_signals % lanes == 0
-        job["num_vectors"] = max(1, min(8, CACHE // (4 * BYTES * stages.circle)))
         return job
 
 

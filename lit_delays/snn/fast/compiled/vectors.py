@@ -129,6 +129,20 @@ def store(typing: Any, numbers: Any, index: Any, vector: Any) -> Any:
 
 
 @intrinsic
+def store_truths(typing: Any, truths: Any, index: Any, vector: Any) -> Any:
+    """Write a byte of a lane: 1 where its number is not 0, else 0."""
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind = args[2].type
+        is_any = builder.fcmp_unordered("!=", args[2], ir.Constant(kind, None))
+        bytes_ = ir.VectorType(I8, kind.count)
+        builder.store(builder.zext(is_any, bytes_), _place(builder, args, bytes_), align=1)
+        return context.get_dummy_value()
+
+    return types.none(truths, types.int64, vector), code
+
+
+@intrinsic
 def stream(typing: Any, numbers: Any, index: Any, vector: Any) -> Any:
     """As :func:`store`, past the cache, for numbers that are read much later; their address divides by 64."""
 
@@ -165,6 +179,41 @@ def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
         return builder.call(cgutils.get_or_insert_function(builder.module, wanted, name), args)
 
     return a(a, a, a), code
+
+
+@intrinsic
+def where_at_least(typing: Any, a: Any, b: Any, then: Any, other: Any) -> Any:
+    """Of each lane ``then`` where a is at least b, else ``other``."""
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">=", args[0], args[1]), args[2], args[3])
+
+    return a(a, a, a, a), code
+
+
+@intrinsic
+def times_power_of_two(typing: Any, a: Any, number: Any) -> Any:
+    """``a 2^n``, where the last bits of ``number`` hold n: 1.5 times ``2^bits`` plus n, say."""
+    bits = {32: 23, 64: 52}[a.number.bitwidth]  # of the mantissa, below those of the exponent
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        whole = ir.VectorType(ir.IntType(a.number.bitwidth), args[0].type.count)
+        power = builder.shl(builder.bitcast(args[1], whole), ir.Constant(whole, [bits] * whole.count))
+        return builder.bitcast(builder.add(builder.bitcast(args[0], whole), power), args[0].type)
+
+    return a(a, a), code
+
+
+@intrinsic
+def are_equal(typing: Any, a: Any, b: Any) -> Any:
+    """Whether all lanes are."""
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        same = builder.fcmp_ordered("==", args[0], args[1])
+        number = ir.IntType(args[0].type.count)
+        return builder.icmp_signed("==", builder.bitcast(same, number), ir.Constant(number, -1))
+
+    return types.boolean(a, a), code
 
 
 @intrinsic

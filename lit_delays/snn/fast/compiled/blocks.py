@@ -1,0 +1,62 @@
+"""How threads share the vectors of a job: each takes a share after the other, and goes through it by blocks.
+
+A block is as many vectors as fit into the processor's cache with all that is made of them.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import carray
+
+from lit_delays.snn.fast.compiled.vectors import BYTES, next_share, njit_as
+
+WORK = [(name, np.int64) for name in ("share", "num_shares", "total", "num_vectors", "num_bytes")]
+"""The first numbers of any job.
+
+``share`` counts what the threads have taken, of ``num_shares``; ``total`` vectors are to do, ``num_vectors``
+in a block, which is lent ``num_bytes`` of memory.
+"""
+
+SHARE = 64  # vectors that a thread takes at a time
+
+
+def share_out(job: np.ndarray[Any, Any], total: int, num_vectors: int, num_bytes: int) -> None:
+    """Write the first numbers of a job.
+
+    Args:
+        job: The one record to write to.
+        total: Vectors that are to do.
+        num_vectors: Of a block, at most.
+        num_bytes: Memory that a block needs.
+    """
+    job["num_shares"], job["total"] = max(1, total // SHARE), total
+    job["num_vectors"], job["num_bytes"] = num_vectors, num_bytes
+
+
+def by_blocks(name: str, kind: np.dtype[Any], block: Any, number: Any) -> Any:
+    """Compile a function of the address of a job, which all threads enter.
+
+    Args:
+        name: That no other has.
+        kind: Of the job.
+        block: What a block goes through: a function of the job, an address of aligned memory, the first
+            vector, the number of vectors, a one of the type of numbers, and the numbers of a vector.
+        number: Type of the numbers.
+    """
+    lanes = BYTES * 8 // number.bitwidth
+
+    @njit_as(f"by_blocks_{name}")
+    def entered(address: Any) -> None:
+        job, one = carray(address, 1, kind)[0], number(1)
+        memory = np.empty(job.num_bytes + BYTES, np.uint8)
+        here = (np.int64(memory.ctypes.data) + BYTES - 1) // BYTES * BYTES
+        while True:
+            share = next_share(address)
+            if share >= job.num_shares:
+                break
+            end = job.total * (share + 1) // job.num_shares
+            for first in range(job.total * share // job.num_shares, end, job.num_vectors):
+                block(job, here, first, min(job.num_vectors, end - first), one, lanes)
+        memory[0] = 0  # numba frees it after this, its last use, and knows nothing of addresses
+
+    return entered

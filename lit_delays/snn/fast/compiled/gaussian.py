@@ -1,0 +1,210 @@
+r"""The loops of :mod:`lit_delays.snn.fast.soft_kernel` for Gaussians: a few synapses at a time, for all lags.
+
+A power of e is one of two times a short series,
+
+.. math:: e^v = 2^n e^f, \qquad n = \mathrm{round}(v / \ln 2), \qquad f = v - n \ln 2.
+
+Letters: K lags; O outputs, I inputs, S synapses per pair.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numba import float32, float64, njit
+from torch import Tensor
+
+from lit_delays.snn.fast.compiled.blocks import WORK, by_blocks, share_out
+from lit_delays.snn.fast.compiled.threads import run
+from lit_delays.snn.fast.compiled.vectors import (
+    BYTES,
+    fma,
+    load,
+    one_of,
+    pointer,
+    splat,
+    store,
+    times_power_of_two,
+    where_at_least,
+)
+from lit_delays.snn.fast.memory_pool import recycled
+from lit_delays.snn.kernels import EPSILON
+
+JOB = np.dtype(WORK + [(name, np.int64) for name in (
+    "num_lags", "num_pairs", "num_synapses", "last_term", "constants",
+    "weight", "delay", "kernel", "grad_weight", "grad_delay",
+)])  # fmt: skip
+"""What is to do: numbers, and addresses of numbers."""
+
+LOG2_E, LAST_BITS, LN2, LN2_REST, LEAST, MINUS_HALF, INVERSE, GUARD, SERIES = range(9)  # of the constants
+TERMS = {torch.float32: 8, torch.float64: 14}  # of the series: enough for every digit
+WIDTH = 8  # vectors of a block
+
+
+@njit
+def _constant(job: Any, index: int, one: Any) -> Any:
+    return splat(one_of(pointer(job.constants, one), index))
+
+
+@njit
+def _exp(job: Any, v: Any, one: Any) -> Any:
+    """Of numbers that are not above 0."""
+    last_bits = _constant(job, LAST_BITS, one)
+    power = fma(v, _constant(job, LOG2_E, one), last_bits)
+    n = power - last_bits
+    f = fma(n, _constant(job, LN2_REST, one), fma(n, _constant(job, LN2, one), v))
+    series = _constant(job, SERIES + job.last_term, one)
+    for term in range(job.last_term - 1, -1, -1):
+        series = fma(series, f, _constant(job, SERIES + term, one))
+    return where_at_least(v, _constant(job, LEAST, one), times_power_of_two(series, power), splat(one - one))
+
+
+@njit
+def _height(job: Any, distance: Any, one: Any) -> Any:
+    return _exp(job, distance * distance * _constant(job, MINUS_HALF, one), one)
+
+
+@njit
+def _pair(job: Any, vector: int, lanes: int) -> Any:
+    return min(vector * lanes, job.num_pairs - lanes)
+
+
+@njit
+def _add_taps(job: Any, place: int, heights: Any, taps: Any, one: Any, lanes: int) -> None:
+    """The taps of one synapse of every pair."""
+    delay, total = load(pointer(job.delay, one), place), _constant(job, GUARD, one)
+    lag = splat(one - one)
+    for k in range(job.num_lags):
+        height = _height(job, lag - delay, one)
+        store(heights, lanes * k, height)
+        total, lag = total + height, lag + splat(one)
+    factor = load(pointer(job.weight, one), place) / total
+    for k in range(job.num_lags):
+        store(taps, lanes * k, fma(load(heights, lanes * k), factor, load(taps, lanes * k)))
+
+
+@njit
+def _kernel(job: Any, here: int, first: int, count: int, one: Any, lanes: int) -> None:
+    heights, size = pointer(here, one), BYTES * job.num_lags
+    for v in range(count):
+        taps = pointer(here + size * (1 + v), one)
+        for k in range(job.num_lags):
+            store(taps, lanes * k, splat(one - one))
+        for s in range(job.num_synapses):
+            _add_taps(job, s * job.num_pairs + _pair(job, first + v, lanes), heights, taps, one, lanes)
+    for k in range(job.num_lags):
+        for v in range(count):
+            taps, place = (
+                pointer(here + size * (1 + v), one),
+                k * job.num_pairs + _pair(job, first + v, lanes),
+            )
+            store(pointer(job.kernel, one), place, load(taps, lanes * k))
+
+
+@njit
+def _grad(job: Any, place: int, above: Any, one: Any, lanes: int) -> None:
+    """Gradients of one synapse of every pair, from those of the lags."""
+    weight, delay = load(pointer(job.weight, one), place), load(pointer(job.delay, one), place)
+    total, lag, inverse = _constant(job, GUARD, one), splat(one - one), _constant(job, INVERSE, one)
+    lost, of_weight, of_delay = lag, lag, lag
+    for k in range(job.num_lags):
+        height, grad = _height(job, lag - delay, one), load(above, lanes * k)
+        slope = height * (lag - delay) * inverse
+        total, lost = total + height, lost + slope
+        of_weight, of_delay = fma(height, grad, of_weight), fma(slope, grad, of_delay)
+        lag = lag + splat(one)
+    of_weight = of_weight / total
+    store(pointer(job.grad_weight, one), place, of_weight)
+    store(pointer(job.grad_delay, one), place, weight * ((of_delay - of_weight * lost) / total))
+
+
+@njit
+def _grads(job: Any, here: int, first: int, count: int, one: Any, lanes: int) -> None:
+    size = BYTES * job.num_lags
+    for k in range(job.num_lags):
+        for v in range(count):
+            place = k * job.num_pairs + _pair(job, first + v, lanes)
+            store(pointer(here + size * v, one), lanes * k, load(pointer(job.kernel, one), place))
+    for s in range(job.num_synapses):
+        for v in range(count):
+            place = s * job.num_pairs + _pair(job, first + v, lanes)
+            _grad(job, place, pointer(here + size * v, one), one, lanes)
+
+
+_KERNEL_32 = by_blocks("kernel_32", JOB, _kernel, float32)
+_KERNEL_64 = by_blocks("kernel_64", JOB, _kernel, float64)
+_GRADS_32 = by_blocks("kernel_grads_32", JOB, _grads, float32)
+_GRADS_64 = by_blocks("kernel_grads_64", JOB, _grads, float64)
+
+
+def kernel_32(address: Any) -> None:
+    """The dense kernel, in float32; the job at an address, of :data:`JOB`."""
+    _KERNEL_32(address)
+
+
+def kernel_64(address: Any) -> None:
+    """The same in float64."""
+    _KERNEL_64(address)
+
+
+def grads_32(address: Any) -> None:
+    """Gradients of weights and delays, in float32."""
+    _GRADS_32(address)
+
+
+def grads_64(address: Any) -> None:
+    """The same in float64."""
+    _GRADS_64(address)
+
+
+FUNCTIONS = {torch.float32: (kernel_32, grads_32), torch.float64: (kernel_64, grads_64)}
+
+
+def can(weight: Tensor) -> bool:
+    """Whether pairs fill a vector."""
+    pairs = math.prod(weight.shape[:-1])
+    return weight.dtype in FUNCTIONS and weight.device.type == "cpu" and pairs * weight.itemsize >= BYTES
+
+
+def dense_kernel(weight: Tensor, delay: Tensor, sigma: Tensor, num_lags: int) -> Tensor:
+    """Weight of every lag, shape ``(K, O, I)``, of weights and delays ``(O, I, S)``."""
+    dense = recycled((num_lags, *weight.shape[:-1]), weight.dtype, weight.device)
+    _run(0, sigma, dense, weight=_synapses_first(weight), delay=_synapses_first(delay))
+    return dense
+
+
+def grads(grad: Tensor, weight: Tensor, delay: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients of weights and delays from that of the dense kernel."""
+    own = {"weight": _synapses_first(weight), "delay": _synapses_first(delay)}
+    results = {f"grad_{name}": torch.empty_like(values) for name, values in own.items()}
+    _run(1, sigma, grad.contiguous(), **own, **results)
+    of_weight, of_delay = (result.movedim(0, -1).contiguous() for result in results.values())
+    return of_weight, of_delay
+
+
+def _synapses_first(values: Tensor) -> Tensor:
+    return values.detach().movedim(-1, 0).contiguous()
+
+
+def _run(which: int, sigma: Tensor, kernel: Tensor, **tensors: Tensor) -> None:
+    job, dtype, num_lags = np.zeros(1, JOB), kernel.dtype, len(kernel)
+    num_pairs = kernel[0].numel()
+    share_out(job, -(-num_pairs * kernel.itemsize // BYTES), WIDTH, BYTES * num_lags * (WIDTH + 1))
+    job["num_lags"], job["num_pairs"], job["num_synapses"] = num_lags, num_pairs, len(tensors["weight"])
+    numbers = _constants(dtype, float(sigma))
+    job["constants"], job["last_term"] = numbers.ctypes.data, TERMS[dtype] - 1
+    for name, tensor in tensors.items():
+        job[name] = tensor.data_ptr()
+    job["kernel"] = kernel.data_ptr()
+    run(FUNCTIONS[dtype][which], job)
+
+
+def _constants(dtype: torch.dtype, sigma: float) -> np.ndarray[Any, Any]:
+    number = np.float32 if dtype == torch.float32 else np.float64
+    info = np.finfo(number)
+    ln2 = float(number(math.log(2)))
+    least = info.minexp * math.log(2)
+    of_exp = [1 / math.log(2), 1.5 * 2.0**info.nmant, -ln2, ln2 - math.log(2), least]
+    series = [1 / math.factorial(term) for term in range(TERMS[dtype])]
+    return np.array([*of_exp, -0.5 / sigma**2, 1 / sigma**2, EPSILON, *series], number)

@@ -1,0 +1,216 @@
+r"""The loops of :mod:`lit_delays.snn.fast.normed_lif` over a few neurons at a time, for all steps of time.
+
+Their voltage is made again in the processor's cache, where the walk back finds it: every current and every
+gradient is read from memory once. Neurons are grouped into vectors within each sample; the last one of a
+sample reaches back into the one before it.
+
+Letters: T steps, B samples, N neurons.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import float32, float64, njit
+
+from lit_delays.snn.fast.compiled.blocks import WORK, by_blocks
+from lit_delays.snn.fast.compiled.vectors import (
+    BYTES,
+    fma,
+    load,
+    one_of,
+    pointer,
+    splat,
+    store,
+    stream,
+    where_at_least,
+)
+
+JOB = np.dtype(WORK + [(name, np.int64) for name in (
+    "num_steps", "num_samples", "num_neurons", "streams", "surrogate", "constants",
+    "current", "mean", "scale", "shift", "mask", "grad", "output",
+    "sums", "products", "losses",
+)])  # fmt: skip
+"""What is to do: numbers, and addresses of numbers.
+
+``constants`` are the share of the voltage that a step keeps, the threshold, and two of the surrogate.
+"""
+
+
+@njit
+def _constant(job: Any, index: int, one: Any) -> Any:
+    return splat(one_of(pointer(job.constants, one), index))
+
+
+@njit
+def _places(job: Any, first: int, count: int, lanes: int) -> Any:
+    """Of every vector its first column, of B N, and its first neuron."""
+    places, in_sample = np.empty((count, 2), np.int64), (job.num_neurons + lanes - 1) // lanes
+    for j in range(count):
+        sample, index = (first + j) // in_sample, (first + j) % in_sample
+        neuron = min(index * lanes, job.num_neurons - lanes)
+        places[j, 0], places[j, 1] = sample * job.num_neurons + neuron, neuron
+    return places
+
+
+@njit
+def _put(job: Any, place: int, value: Any, one: Any) -> None:
+    if job.streams:
+        stream(pointer(job.output, one), place, value)
+    else:
+        store(pointer(job.output, one), place, value)
+
+
+@njit
+def _voltage(job: Any, x: Any, rest: Any, neuron: int, keep: Any, one: Any) -> Any:
+    """Before reset; the same to the last bit in both directions."""
+    scale, shift = load(pointer(job.scale, one), neuron), load(pointer(job.shift, one), neuron)
+    return fma(rest, keep, fma(x, scale, shift))
+
+
+@njit
+def _slope(job: Any, excess: Any, one: Any) -> Any:
+    """The surrogate's: see :mod:`lit_delays.snn.surrogates`."""
+    height, slope, nothing = _constant(job, 2, one), _constant(job, 3, one), splat(one - one)
+    size = where_at_least(excess, nothing, excess, nothing - excess)
+    if job.surrogate == 0:  # ATan
+        return height / fma(excess * slope, excess * slope, splat(one))
+    if job.surrogate == 1:  # FastSigmoid
+        fallen = fma(size, slope, splat(one))
+        return height / (fallen * fallen)
+    if job.surrogate == 2:  # Triangle
+        left = splat(one) - size * slope
+        return where_at_least(left, nothing, left, nothing)
+    inside = where_at_least(slope, size, splat(one), nothing)  # Boxcar, which ends before -slope
+    return where_at_least(nothing - slope, excess, nothing, inside)
+
+
+@njit
+def _spikes(job: Any, here: int, first: int, count: int, one: Any, lanes: int) -> None:
+    current, mask, rests = pointer(job.current, one), pointer(job.mask, one), pointer(here, one)
+    keep, v_threshold, nothing = _constant(job, 0, one), _constant(job, 1, one), splat(one - one)
+    places, step = _places(job, first, count, lanes), job.num_samples * job.num_neurons
+    for j in range(count):
+        store(rests, lanes * j, nothing)
+    for t in range(job.num_steps):
+        for j in range(count):
+            column, neuron = places[j, 0], places[j, 1]
+            x, rest = load(current, t * step + column), load(rests, lanes * j)
+            h = _voltage(job, x, rest, neuron, keep, one)
+            store(rests, lanes * j, where_at_least(h, v_threshold, nothing, h))
+            _put(job, t * step + column, where_at_least(h, v_threshold, load(mask, column), nothing), one)
+
+
+@njit
+def _rest(voltages: Any, t: int, j: int, count: int, v_threshold: Any, nothing: Any, lanes: int) -> Any:
+    """What the step before has left."""
+    if t == 0:
+        return nothing
+    before = load(voltages, lanes * (count * (t - 1) + j))
+    return where_at_least(before, v_threshold, nothing, before)
+
+
+@njit
+def _remember(job: Any, here: int, places: Any, one: Any, lanes: int) -> None:
+    """The voltages of all steps."""
+    current, voltages, count = pointer(job.current, one), pointer(here, one), len(places)
+    keep, v_threshold, nothing = _constant(job, 0, one), _constant(job, 1, one), splat(one - one)
+    for t in range(job.num_steps):
+        for j in range(count):
+            column, neuron = places[j, 0], places[j, 1]
+            x = load(current, t * job.num_samples * job.num_neurons + column)
+            rest = _rest(voltages, t, j, count, v_threshold, nothing, lanes)
+            store(voltages, lanes * (count * t + j), _voltage(job, x, rest, neuron, keep, one))
+
+
+@njit
+def _grads(job: Any, here: int, first: int, count: int, one: Any, lanes: int) -> None:
+    """Gradients of the normed currents, and three sums over time."""
+    places, step = _places(job, first, count, lanes), job.num_samples * job.num_neurons
+    _remember(job, here, places, one, lanes)
+    sums, nothing = pointer(here + BYTES * count * job.num_steps, one), splat(one - one)
+    for j in range(4 * count):
+        store(sums, lanes * j, nothing)
+    for t in range(job.num_steps - 1, -1, -1):
+        for j in range(count):
+            _grad(job, t, places[j, 0], places[j, 1], step, j, count, here, sums, one, lanes)
+    for j in range(count):
+        store(pointer(job.sums, one), places[j, 0], load(sums, lanes * (count + j)))
+        store(pointer(job.products, one), places[j, 0], load(sums, lanes * (2 * count + j)))
+        store(pointer(job.losses, one), places[j, 0], load(sums, lanes * (3 * count + j)))
+
+
+@njit
+def _grad(
+    job: Any, t: int, column: int, neuron: int, step: int, j: int, count: int, here: int, sums: Any,
+    one: Any, lanes: int,
+) -> None:  # fmt: skip
+    keep, v_threshold, nothing = _constant(job, 0, one), _constant(job, 1, one), splat(one - one)
+    voltages, later = pointer(here, one), lanes * j
+    h = load(voltages, lanes * (count * t + j))
+    above = load(pointer(job.grad, one), t * step + column) * load(pointer(job.mask, one), column)
+    kept = where_at_least(h, v_threshold, nothing, keep * load(sums, later))
+    g = fma(_slope(job, h - v_threshold, one), above, kept)
+    _put(job, t * step + column, g, one)
+    store(sums, later, g)
+    centred = load(pointer(job.current, one), t * step + column) - load(pointer(job.mean, one), neuron)
+    rest = _rest(voltages, t, j, count, v_threshold, nothing, lanes)
+    _add(sums, lanes * (count + j), g, splat(one))
+    _add(sums, lanes * (2 * count + j), g, centred)
+    _add(sums, lanes * (3 * count + j), g, rest)
+
+
+@njit
+def _add(sums: Any, place: int, a: Any, b: Any) -> None:
+    store(sums, place, fma(a, b, load(sums, place)))
+
+
+@njit
+def _through_norm(job: Any, here: int, first: int, count: int, one: Any, lanes: int) -> None:
+    """From gradients of normed currents to those of the currents, which have a part in the means."""
+    places, step = _places(job, first, count, lanes), job.num_samples * job.num_neurons
+    current, grad = pointer(job.current, one), pointer(job.grad, one)
+    scale, along, shift = pointer(job.scale, one), pointer(job.mean, one), pointer(job.shift, one)
+    for t in range(job.num_steps):
+        for j in range(count):
+            column, neuron = places[j, 0], places[j, 1]
+            x, g = load(current, t * step + column), load(grad, t * step + column)
+            mean = fma(x, load(along, neuron), load(shift, neuron))
+            _put(job, t * step + column, fma(g, load(scale, neuron), mean), one)
+
+
+_SPIKES_32 = by_blocks("spikes_32", JOB, _spikes, float32)
+_SPIKES_64 = by_blocks("spikes_64", JOB, _spikes, float64)
+_GRADS_32 = by_blocks("grads_32", JOB, _grads, float32)
+_GRADS_64 = by_blocks("grads_64", JOB, _grads, float64)
+_THROUGH_NORM_32 = by_blocks("through_norm_32", JOB, _through_norm, float32)
+_THROUGH_NORM_64 = by_blocks("through_norm_64", JOB, _through_norm, float64)
+
+
+def spikes_32(address: Any) -> None:
+    """Spikes of currents, in float32; the job at an address, of :data:`JOB`."""
+    _SPIKES_32(address)
+
+
+def spikes_64(address: Any) -> None:
+    """The same in float64."""
+    _SPIKES_64(address)
+
+
+def grads_32(address: Any) -> None:
+    """Gradients of normed currents, in float32."""
+    _GRADS_32(address)
+
+
+def grads_64(address: Any) -> None:
+    """The same in float64."""
+    _GRADS_64(address)
+
+
+def through_norm_32(address: Any) -> None:
+    """Gradients of the currents, in float32."""
+    _THROUGH_NORM_32(address)
+
+
+def through_norm_64(address: Any) -> None:
+    """The same in float64."""
+    _THROUGH_NORM_64(address)

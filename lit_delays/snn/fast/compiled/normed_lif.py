@@ -1,0 +1,99 @@
+"""Norm and neurons of :mod:`lit_delays.snn.fast.normed_lif` in the compiled loops of :mod:`.lif`.
+
+Shape letters: T steps, B samples, N neurons.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lit_delays.snn.fast.compiled import lif
+from lit_delays.snn.fast.compiled.blocks import share_out
+from lit_delays.snn.fast.compiled.threads import run
+from lit_delays.snn.fast.compiled.vectors import BYTES
+from lit_delays.snn.fast.lif_scan import LifConstants
+from lit_delays.snn.fast.memory_pool import recycled_like
+from lit_delays.snn.fast.scratch import scratch_like
+from lit_delays.snn.surrogates import ATan, Boxcar, FastSigmoid, Surrogate, Triangle
+
+CACHE = 2**18  # bytes of a thread's voltages
+SUMS = 4  # vectors of a block, beside the voltages of every step
+FUNCTIONS = {
+    torch.float32: (lif.spikes_32, lif.grads_32, lif.through_norm_32),
+    torch.float64: (lif.spikes_64, lif.grads_64, lif.through_norm_64),
+}
+
+
+def can(current: Tensor, surrogate: Surrogate) -> bool:
+    """Whether the loops know this surrogate, and a sample's neurons fill a vector."""
+    known = current.dtype in FUNCTIONS and type(surrogate) in (ATan, FastSigmoid, Triangle, Boxcar)
+    return known and current.shape[-1] * current.itemsize >= BYTES
+
+
+def spikes(current: Tensor, scale: Tensor, shift: Tensor, mask: Tensor, constants: LifConstants) -> Tensor:
+    """Of normed currents ``scale x + shift``, times the mask."""
+    output = recycled_like(current)
+    tensors = {"current": current, "scale": scale, "shift": shift, "mask": mask, "output": output}
+    _run(0, constants, **tensors)
+    return output
+
+
+def grads(
+    grad: Tensor,
+    current: Tensor,
+    mean: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    mask: Tensor,
+    constants: LifConstants,
+    learns_leak: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """As of the loops in torch; the gradient of the normed currents lies in scratch memory."""
+    given = {"grad": grad, "current": current, "mean": mean, "scale": scale, "shift": shift, "mask": mask}
+    output = scratch_like("outputs", current, *current.shape)
+    sums, products, losses = (torch.empty_like(current[0]) for _ in range(3))
+    _run(1, constants, **given, output=output, sums=sums, products=products, losses=losses)
+    return output, sums.sum(dim=0), products.sum(dim=0), -losses.sum() if learns_leak else None
+
+
+def through_norm(grad: Tensor, current: Tensor, scale: Tensor, along: Tensor, constant: Tensor) -> Tensor:
+    """``scale grad + along x + constant``."""
+    output = recycled_like(current)
+    _run(2, None, grad=grad, current=current, scale=scale, mean=along, shift=constant, output=output)
+    return output
+
+
+def _run(which: int, constants: LifConstants | None, **tensors: Tensor) -> None:
+    current, output = tensors["current"], tensors["output"]
+    (num_steps, num_samples, num_neurons), lanes = current.shape, BYTES // current.itemsize
+    job = np.zeros(1, lif.JOB)
+    num_bytes = BYTES * (num_steps + SUMS)
+    width = max(1, CACHE // num_bytes)
+    share_out(job, num_samples * -(-num_neurons // lanes), width, num_bytes * width)
+    job["num_steps"], job["num_samples"], job["num_neurons"] = num_steps, num_samples, num_neurons
+    job["streams"] = output.data_ptr() % BYTES == 0 and num_neurons % lanes == 0
+    kept = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    for name, tensor in kept.items():
+        job[name] = tensor.data_ptr()
+    numbers = np.zeros(4, np.float32 if current.dtype == torch.float32 else np.float64)
+    if constants is not None:
+        job["surrogate"], *own = _surrogate(constants.surrogate)
+        numbers[:] = constants.keep, constants.v_threshold, *own
+    job["constants"] = numbers.ctypes.data
+    run(FUNCTIONS[current.dtype][which], job)
+
+
+def _surrogate(surrogate: Surrogate) -> tuple[int, float, float]:
+    """Its number in the loops, and its two constants."""
+    match surrogate:
+        case ATan(slope):
+            return 0, slope / 2, math.pi / 2 * slope
+        case FastSigmoid(slope):
+            return 1, 1.0, slope
+        case Triangle(slope):
+            return 2, 1.0, slope
+        case Boxcar(half_width):
+            return 3, 1.0, half_width
+    raise AssertionError(surrogate)

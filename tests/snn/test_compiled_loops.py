@@ -1,0 +1,199 @@
+"""Compiled loops of neurons, spikes and kernels are the plain equations, for any sizes."""
+
+import math
+import os
+import subprocess
+import sys
+from copy import deepcopy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from lit_delays.snn.fast.compiled import gaussian_loops, normed_lif_loops, stages, truth_loops
+from lit_delays.snn.fast.lif_scan import LifConstants
+from lit_delays.snn.fast.normed_lif import TorchLoops
+from lit_delays.snn.fast.spectral_sum import _as_truths, _compact
+from lit_delays.snn.kernels import Gaussian, Laplace, soft_kernel
+from lit_delays.snn.network import Layer, layer_output
+from lit_delays.snn.neurons import PLIF
+from lit_delays.snn.surrogates import SLAYER, ATan, Boxcar, FastSigmoid, Surrogate, Triangle
+from lit_delays.snn.synapses import SynapticDelays
+
+if stages() is None:
+    pytest.skip("numba is not installed", allow_module_level=True)
+
+KNOWN = [ATan(), FastSigmoid(2.0), Triangle(0.7), Boxcar(0.4)]
+TOLERANCE = {torch.float64: {"rtol": 1e-10, "atol": 1e-12}, torch.float32: {"rtol": 1e-4, "atol": 1e-5}}
+each_dtype = pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+
+
+def normed_layer(num_neurons: int, surrogate: Surrogate, dtype: torch.dtype) -> Layer:
+    neuron = PLIF(num_neurons, 1.0, tau_mem_ms=2.5, v_threshold=0.8, surrogate=lambda: surrogate)
+    synapses = SynapticDelays(2, num_neurons, 1.0, max_delay_ms=3.0)
+    layer = Layer(synapses, nn.BatchNorm1d(num_neurons), neuron).to(dtype)
+    assert isinstance(layer.norm, nn.BatchNorm1d)
+    layer.norm.weight.data.uniform_(-0.3, 0.7)
+    layer.norm.bias.data.uniform_()
+    return layer
+
+
+@each_dtype
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes=st.tuples(st.integers(1, 9), st.integers(2, 4), st.integers(16, 70)),
+    surrogate=st.sampled_from(KNOWN),
+    seed=st.integers(0, 999),
+)
+def test_norm_and_neurons_are_the_plain_ones(
+    dtype: torch.dtype, sizes: tuple[int, int, int], surrogate: Surrogate, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    if dtype == torch.float32:  # the gradient through the norm of a few numbers is what cancels
+        sizes = 9, 4, sizes[-1]
+    plain = normed_layer(sizes[-1], surrogate, dtype)
+    fused = deepcopy(plain)
+    current = (3 + 2 * torch.randn(sizes, dtype=dtype)).requires_grad_()
+    mask = torch.randint(0, 3, (1, *sizes[1:])).to(dtype)
+    assert normed_lif_loops(current, surrogate)
+    outputs = [layer_output.plain(plain, current, mask), layer_output(fused, current, mask)]
+    if dtype == torch.float32 and not torch.equal(*outputs):
+        return  # a voltage within a rounding of its threshold
+    torch.testing.assert_close(outputs[1], outputs[0])
+    grad = torch.randn_like(outputs[0])
+    pairs = [
+        torch.autograd.grad(y, (current, one.norm.weight, one.norm.bias, one.neuron.leak_logit), grad)
+        for y, one in zip(outputs, (plain, fused), strict=True)
+    ]
+    for theirs, mine in zip(*pairs, strict=True):
+        scale = float(theirs.abs().max()) or 1.0
+        torch.testing.assert_close(mine / scale, theirs / scale, **TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("surrogate", KNOWN, ids=lambda it: type(it).__name__)
+def test_slopes_at_and_around_the_threshold_are_those_of_the_surrogate(surrogate: Surrogate) -> None:
+    """One step, no norm: the gradient is the slope itself."""
+    excess = torch.tensor([-0.5, -0.4, -0.39, -1e-9, 0.0, 1e-9, 0.4, 0.41] * 2, dtype=torch.float64)
+    current, ones, nothing = (excess + 1).view(1, 1, 16), torch.ones(16).double(), torch.zeros(16).double()
+    loops = normed_lif_loops(current, surrogate)
+    assert loops
+    given_ = ones.view(1, 1, 16), current, nothing, ones, nothing, ones.view(1, 1, 16)
+    slopes, *_ = loops.grads(*given_, LifConstants(0.5, 1.0, surrogate), False)
+    expected = surrogate.derivative(current - 1)
+    torch.testing.assert_close(slopes, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_what_has_no_loop_takes_the_one_in_torch() -> None:
+    current = torch.zeros(3, 4, 64)
+    assert normed_lif_loops(current, SLAYER()) is None
+    assert normed_lif_loops(current[..., :15], ATan()) is None  # less than a vector
+    assert normed_lif_loops(current.bfloat16(), ATan()) is None
+    assert gaussian_loops(torch.zeros(4, 4, 1), Laplace()) is None
+    assert gaussian_loops(torch.zeros(3, 5, 1), Gaussian()) is None
+    assert truth_loops(torch.zeros(15)) is None
+    assert truth_loops(torch.zeros(40, 40).T) is None
+
+
+def test_loops_in_torch_are_still_there_for_machines_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs, grads = [], []
+    for loops in (normed_lif_loops, lambda *_: None):
+        monkeypatch.setattr("lit_delays.snn.fast.normed_lif.normed_lif_loops", loops)
+        torch.manual_seed(0)
+        layer, current = normed_layer(20, ATan(), torch.float64), torch.randn(7, 3, 20).double()
+        current.requires_grad_()
+        outputs.append(layer_output(layer, current, torch.ones(1, 3, 20).double()))
+        assert (outputs[-1].grad_fn.loops is TorchLoops) == (loops is not normed_lif_loops)  # type: ignore
+        grads.append(torch.autograd.grad(outputs[-1], current, torch.ones_like(outputs[-1]))[0])
+    assert torch.equal(*outputs)
+    torch.testing.assert_close(*grads, rtol=1e-10, atol=1e-12)
+
+
+@each_dtype
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes=st.tuples(st.integers(4, 9), st.integers(4, 20), st.integers(1, 3)),
+    num_lags=st.integers(1, 40),
+    sigma=st.floats(0.05, 20),
+    seed=st.integers(0, 999),
+)
+def test_gaussian_kernels_are_those_of_their_definition(
+    dtype: torch.dtype, sizes: tuple[int, int, int], num_lags: int, sigma: float, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    weight = torch.randn(sizes, dtype=dtype, requires_grad=True)
+    delay = (torch.rand(sizes, dtype=dtype) * (num_lags - 1)).requires_grad_()
+    width = torch.tensor(sigma, dtype=dtype)
+    assert gaussian_loops(weight, Gaussian())
+    kernels = [form(weight, delay, width, num_lags, Gaussian()) for form in (soft_kernel.plain, soft_kernel)]
+    torch.testing.assert_close(kernels[1], kernels[0], **TOLERANCE[dtype])
+    grad = torch.randn_like(kernels[0])
+    pairs = [torch.autograd.grad(kernel, (weight, delay), grad) for kernel in kernels]
+    for theirs, mine in zip(*pairs, strict=True):
+        scale = float(theirs.abs().max()) or 1.0
+        torch.testing.assert_close(mine / scale, theirs / scale, **TOLERANCE[dtype])
+
+
+@each_dtype
+@pytest.mark.parametrize("shape", [(3, 5, 7), (40, 30, 33), (2, 1, 16)])
+def test_spikes_become_bytes_and_nothing_else_does(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    x = (torch.rand(shape) < 0.3).to(dtype) * 1.25
+    x[0, 0, 0] = 1.25
+    assert truth_loops(x)
+    spikes, size = _compact(x)
+    assert size == 1.25
+    assert torch.equal(spikes, _as_truths(x, size))
+    assert torch.equal(spikes.to(dtype) * size, x)
+    for other in (-1.25, 0.5, 2.5, math.nan, math.inf):
+        for place in (0, x.numel() // 2, x.numel() - 1):
+            changed = x.clone()
+            changed.view(-1)[place] = other
+            kept, size = _compact(changed)
+            assert kept is changed
+            assert size == 1
+
+
+def test_no_spikes_at_all_stay_as_they_are() -> None:
+    x = torch.zeros(5, 4, 8)
+    assert _compact(x)[0] is x
+
+
+MEMORY = """
+import torch
+from lit_delays.snn.fast.compiled.transform import make_transform
+made = make_transform(600, 0, 600, ((1, 1), (1, 0), (0, 1)), torch.float32, torch.device("cpu"))
+x = torch.randn(600, 1, 4000)
+spectrum, back = torch.empty(*made.size, 1, 4000), torch.empty_like(x)
+made.forward(x, spectrum)
+made.backward(spectrum, back)
+print(float(back.abs().sum()) > 0)
+"""
+
+
+def test_memory_of_a_block_is_kept_until_its_last_use() -> None:
+    """Here what is freed is unmapped at once; numba, which does not follow addresses, freed it too early."""
+    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
+    ran = subprocess.run(
+        [sys.executable, "-c", MEMORY], env=environment, check=True, stdout=subprocess.PIPE, text=True
+    )
+    assert ran.stdout == "True\n"
+
+
+def test_the_number_of_threads_changes_nothing() -> None:
+    current, ones, results = torch.randn(40, 30, 50), torch.ones(50), []
+    mask, before, loops = torch.ones(1, 30, 50), torch.get_num_threads(), normed_lif_loops(current, ATan())
+    assert loops
+    constants = LifConstants(0.5, 1.0, ATan())
+    try:
+        for num_threads in (1, 2, 3):
+            torch.set_num_threads(num_threads)
+            spikes = loops.spikes(current, ones, ones, mask, constants)
+            grad, *sums = loops.grads(current, current, ones, ones, ones, mask, constants, True)
+            results.append([spikes, grad.clone(), *sums])
+    finally:
+        torch.set_num_threads(before)
+    assert results[0][0].mean() > 0.1
+    for result in results[1:]:
+        for mine, theirs in zip(result, results[0], strict=True):
+            assert torch.equal(mine, theirs)
