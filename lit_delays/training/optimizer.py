@@ -1,14 +1,14 @@
 """One Adam in named groups, each with its own schedule."""
 
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from torch import nn
 
 from lit_delays.errors import InputError
-from lit_delays.training.schedules import cosine, one_cycle
+from lit_delays.training.schedules import BETA1, WeightSchedule, cosine, weight_rate
 
-DELAY_BETA1 = 0.9  # Adam's default; only the groups under OneCycle change it
 BETA2 = 0.999
 
 
@@ -17,17 +17,20 @@ class OptimizerConfig:
     """Learning rates of Adam; the defaults are the paper's.
 
     Args:
-        weight_lr: Peak rate of weights, norms and learned time constants, which follow one cycle.
+        weight_lr: Peak rate of weights, norms and learned time constants.
+        weight_schedule: How that rate goes on: up and down in ``one_cycle``, with Adam's beta1 against it
+            (the paper); a ``cosine`` from the peak to 0; ``constant``.
         delay_lr: First rate of the delays, in time steps, which follows a cosine to 0.
         weight_decay: L2 penalty on weights and learned time constants; norms have none.
         delay_decay: Share of a delay that it loses in a step, in units of its rate: keeps delays short,
             which a window without a limit makes cheap. Decoupled from the gradient.
 
     Raises:
-        InputError: If a rate is not positive, or a decay is negative.
+        InputError: If a rate is not positive, a decay is negative, or there is no such schedule.
     """
 
     weight_lr: float = 5e-3
+    weight_schedule: WeightSchedule = "one_cycle"
     delay_lr: float = 0.1
     weight_decay: float = 1e-5
     delay_decay: float = 0.0
@@ -36,6 +39,10 @@ class OptimizerConfig:
         for name in ("weight_lr", "delay_lr"):
             if getattr(self, name) <= 0:
                 raise InputError(f"`{name}` must be above 0, got {getattr(self, name)}.")
+        if self.weight_schedule not in get_args(WeightSchedule):
+            raise InputError(
+                f"`weight_schedule` must be one_cycle, cosine or constant, got {self.weight_schedule!r:.80}."
+            )
         for name in ("weight_decay", "delay_decay"):
             if getattr(self, name) < 0:
                 raise InputError(f"`{name}` must be at least 0, got {getattr(self, name)}.")
@@ -82,11 +89,11 @@ def schedule_optimizer(
     optimizer: torch.optim.Optimizer, config: OptimizerConfig, epoch: int, num_epochs: int
 ) -> None:
     """Set the rate and beta1 of every group to their values in this epoch."""
-    rate, beta1 = one_cycle(epoch, num_epochs)
+    rate, beta1 = weight_rate(epoch, config.weight_schedule, num_epochs)
     for group in optimizer.param_groups:
         if group["name"] == "delays":
             group["lr"] = config.delay_lr * cosine(epoch, num_epochs)
-            group["betas"] = (DELAY_BETA1, BETA2)
+            group["betas"] = (BETA1, BETA2)
         else:
             group["lr"], group["betas"] = config.weight_lr * rate, (beta1, BETA2)
 

@@ -8,8 +8,11 @@ import math
 from typing import Literal
 
 SigmaSchedule = Literal["exponential", "linear", "cosine", "constant", "adaptive"]
+WeightSchedule = Literal["one_cycle", "cosine", "constant"]
 
 SIGMA_FLOOR = 0.27  # time steps; the reference's exponential decays towards this width, not towards 0
+
+BETA1 = 0.9  # Adam's own, which one cycle alone changes
 
 # One cycle of Smith and Topin (2018) as torch's OneCycleLR runs it with its defaults
 WARM_UP = 0.3  # share of the epochs in which the rate rises
@@ -74,6 +77,27 @@ def decayed(epoch: int, start: float, decay: float, num_epochs: int) -> float:
     return start * math.pow(decay, 100 * epoch / num_epochs)
 
 
+def weight_rate(epoch: int, schedule: WeightSchedule, num_epochs: int) -> tuple[float, float]:
+    """Learning rate of the weights, in units of its peak, and Adam's beta1.
+
+    Args:
+        epoch: Epoch, from 0.
+        schedule: Its course: :func:`one_cycle`, :func:`cosine` from the peak down to 0, or none.
+        num_epochs: Epochs of the whole run.
+
+    Example:
+        >>> [weight_rate(2, schedule, 4) for schedule in ("cosine", "constant")]
+        [(0.5, 0.9), (1.0, 0.9)]
+    """
+    match schedule:
+        case "one_cycle":
+            return one_cycle(epoch, num_epochs)
+        case "cosine":
+            return cosine(epoch, num_epochs), BETA1
+        case "constant":
+            return 1.0, BETA1
+
+
 def one_cycle(epoch: int, num_epochs: int) -> tuple[float, float]:
     """Learning rate of the weights, in units of its peak, and Adam's beta1.
 
@@ -99,7 +123,7 @@ def one_cycle(epoch: int, num_epochs: int) -> tuple[float, float]:
 
 
 def cosine(epoch: int, num_epochs: int) -> float:
-    """Learning rate of the delays, in units of its first value.
+    """Learning rate in units of its first value: that of the delays.
 
     Example:
         >>> [round(cosine(e, 4), 2) for e in range(5)]

@@ -14,6 +14,7 @@ from lit_delays.training.callbacks.delay_doctor import DelayDoctor, diagnose
 from lit_delays.training.callbacks.delay_histograms import DelayHistograms, read_histograms
 from lit_delays.training.classifier import DelayClassifier
 from lit_delays.training.epoch_table import EpochTable
+from lit_delays.training.schedules import weight_rate
 
 
 def network(**synapses):
@@ -115,9 +116,14 @@ def test_a_loss_may_rest_where_it_is_solved_or_the_rate_is_low():
     solved = {epoch: {**row, "train/loss": 0.01, "train/acc": 0.95} for epoch, row in healthy(8).items()}
     assert names(solved) == []
     late = healthy()
-    for epoch in range(12, 20):
-        late[epoch].update({"train/loss": late[12]["train/loss"], "train/acc": 0.7})
+    for epoch, row in late.items():
+        row["lr/weights"] = 0.005 * weight_rate(epoch, "one_cycle", 20)[0]
+        if epoch >= 12:
+            row.update({"train/loss": late[12]["train/loss"], "train/acc": 0.7})
     assert names(late) == []
+    for row in late.values():
+        row.update({"lr/weights": 0.005, "train/acc": 0.7})
+    assert names(late) == ["the training loss rests early"]
 
 
 class Batch:

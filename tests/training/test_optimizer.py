@@ -105,9 +105,25 @@ def test_norms_follow_the_weights_and_delays_their_own_way():
     assert groups["delays"]["betas"] == (0.9, 0.999)
 
 
+@pytest.mark.parametrize(("schedule", "rate"), [("cosine", 0.0025), ("constant", 0.005)])
+def test_rates_of_weights_may_follow_a_cosine_or_stay(schedule, rate):
+    config = OptimizerConfig(weight_schedule=schedule)
+    optimizer = make_optimizer(network(), config)
+    for epoch, expected in ((0, 0.005), (75, rate)):
+        schedule_optimizer(optimizer, config, epoch, num_epochs=150)
+        for group in optimizer.param_groups:
+            assert group["betas"] == (0.9, 0.999)
+            if group["name"] != "delays":
+                assert group["lr"] == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
+        (
+            {"weight_schedule": "linear"},
+            "`weight_schedule` must be one_cycle, cosine or constant, got 'linear'.",
+        ),
         ({"weight_lr": 0.0}, "`weight_lr` must be above 0, got 0.0."),
         ({"delay_lr": -1.0}, "`delay_lr` must be above 0, got -1.0."),
         ({"weight_decay": -1.0}, "`weight_decay` must be at least 0, got -1.0."),

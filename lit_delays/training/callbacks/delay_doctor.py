@@ -17,7 +17,6 @@ from lit_delays.training.callbacks import delay_histograms as histograms
 from lit_delays.training.callbacks.delay_histograms import DelayHistograms, Histograms, read_histograms
 from lit_delays.training.classifier import network_of
 from lit_delays.training.epoch_table import EpochTable, Rows, read_table
-from lit_delays.training.schedules import one_cycle
 
 FILE_NAME = "warnings.txt"
 
@@ -31,7 +30,7 @@ DROP = 0.1  # of the validation accuracy, mean of three epochs
 PLATEAU = 0.1  # of all epochs without progress; at least five of them
 PROGRESS = 0.01  # of the loss
 SOLVED = 0.9  # training accuracy from which a loss may rest
-TRAINING = 0.1  # of the peak of the learning rate, below which a loss is meant to rest
+TRAINING = 0.1  # of the highest learning rate so far, below which a loss is meant to rest
 
 
 class Finding(NamedTuple):
@@ -236,7 +235,8 @@ def _sigma(rows: Rows) -> Iterator[Finding]:
 def _plateau(rows: Rows, num_epochs: int) -> Iterator[Finding]:
     losses = [row["train/loss"] for _, row in sorted(rows.items()) if "train/loss" in row]
     rest = max(5, round(PLATEAU * num_epochs))
-    if len(losses) <= rest or one_cycle(max(rows), num_epochs)[0] < TRAINING:
+    rates = [row["lr/weights"] for _, row in sorted(rows.items()) if "lr/weights" in row]
+    if len(losses) <= rest or (rates and rates[-1] < TRAINING * max(rates)):
         return
     accuracy = max(row.get("train/acc", 0.0) for row in rows.values())
     before, lately = min(losses[:-rest]), min(losses[-rest:])
