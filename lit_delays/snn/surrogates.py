@@ -75,13 +75,16 @@ class FastSigmoid(Positive, Surrogate):
 
 @dataclass(frozen=True)
 class Triangle(Positive, Surrogate):
-    r"""A triangle, :math:`\max(0, 1 - \alpha |x|)`.
+    r"""A triangle, :math:`c \max(0, 1 - \alpha |x|)`.
 
     Args:
         slope: One over the half-width, :math:`\alpha`, above 0.
+        scale: Height :math:`c`, above 0. As high as the slope, its area is 1, whatever its width: the
+            derivative of a step that is smoothed.
 
     Source:
-        Bellec et al. (2018), https://arxiv.org/abs/1803.09574, without their damping factor.
+        Bellec et al. (2018), https://arxiv.org/abs/1803.09574, where c damps it. Deng et al. (2022),
+        https://arxiv.org/abs/2202.11946, with ``scale`` the same as ``slope``.
 
     Example:
         >>> Triangle(slope=1.0).derivative(torch.tensor([0.0, 0.5, 2.0]))
@@ -89,9 +92,10 @@ class Triangle(Positive, Surrogate):
     """
 
     slope: float = 1.0
+    scale: float = 1.0
 
     def derivative(self, excess: Tensor) -> Tensor:  # noqa: D102
-        return torch.relu(1 - self.slope * excess.abs())
+        return torch.relu(1 - self.slope * excess.abs()).mul_(self.scale)
 
 
 @dataclass(frozen=True)

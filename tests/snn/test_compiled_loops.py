@@ -25,7 +25,7 @@ from lit_delays.snn.synapses import SynapticDelays
 if stages() is None:
     pytest.skip("numba is not installed", allow_module_level=True)
 
-KNOWN = [ATan(), FastSigmoid(2.0), Triangle(0.7), Boxcar(0.4)]
+KNOWN = [ATan(), FastSigmoid(2.0), Triangle(0.7, scale=0.3), Boxcar(0.4)]
 TOLERANCE = {torch.float64: {"rtol": 1e-10, "atol": 1e-12}, torch.float32: {"rtol": 1e-4, "atol": 1e-5}}
 each_dtype = pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 
@@ -40,27 +40,22 @@ def normed_layer(num_neurons: int, surrogate: Surrogate, dtype: torch.dtype) -> 
     return layer
 
 
-@each_dtype
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
-    sizes=st.tuples(st.integers(1, 9), st.integers(2, 4), st.integers(16, 70)),
+    sizes=st.tuples(st.integers(1, 9), st.integers(6, 8), st.integers(8, 70)),
     surrogate=st.sampled_from(KNOWN),
     seed=st.integers(0, 999),
 )
 def test_norm_and_neurons_are_the_plain_ones(
-    dtype: torch.dtype, sizes: tuple[int, int, int], surrogate: Surrogate, seed: int
+    sizes: tuple[int, int, int], surrogate: Surrogate, seed: int
 ) -> None:
     torch.manual_seed(seed)
-    if dtype == torch.float32:  # the gradient through the norm of a few numbers is what cancels
-        sizes = 9, 4, sizes[-1]
-    plain = normed_layer(sizes[-1], surrogate, dtype)
+    plain = normed_layer(sizes[-1], surrogate, torch.float64)
     fused = deepcopy(plain)
-    current = (3 + 2 * torch.randn(sizes, dtype=dtype)).requires_grad_()
-    mask = torch.randint(0, 3, (1, *sizes[1:])).to(dtype)
+    current = (3 + 2 * torch.randn(sizes).double()).requires_grad_()
+    mask = torch.randint(0, 3, (1, *sizes[1:])).double()
     assert normed_lif_loops(current, surrogate)
     outputs = [layer_output.plain(plain, current, mask), layer_output(fused, current, mask)]
-    if dtype == torch.float32 and not torch.equal(*outputs):
-        return  # a voltage within a rounding of its threshold
     torch.testing.assert_close(outputs[1], outputs[0])
     grad = torch.randn_like(outputs[0])
     pairs = [
@@ -69,7 +64,25 @@ def test_norm_and_neurons_are_the_plain_ones(
     ]
     for theirs, mine in zip(*pairs, strict=True):
         scale = float(theirs.abs().max()) or 1.0
-        torch.testing.assert_close(mine / scale, theirs / scale, **TOLERANCE[dtype])
+        torch.testing.assert_close(mine / scale, theirs / scale, rtol=1e-9, atol=1e-11)
+
+
+def test_norm_and_neurons_in_single_precision_are_those_in_double_but_for_rounding() -> None:
+    torch.manual_seed(0)
+    current, gain = torch.randn(30, 8, 70), torch.randn(30, 8, 70)
+    settings_ = [torch.randn(70), 0.5 + torch.rand(70), torch.randn(70), torch.ones(1, 8, 70)]
+    constants, results = LifConstants(0.6, 0.8, ATan()), []
+    for dtype in (torch.float32, torch.float64):
+        x, grad, mean, scale, shift, mask = (it.to(dtype) for it in (current, gain, *settings_))
+        loops = normed_lif_loops(x, ATan())
+        assert loops
+        spikes = loops.spikes(x, scale, shift, mask, constants)
+        grad, *sums = loops.grads(grad, x, mean, scale, shift, mask, constants, True)
+        grad = loops.through_norm(grad, x, scale, mean, shift)
+        results.append([spikes.double(), grad.double(), *(it.double() for it in sums)])
+    assert 0.1 < results[1][0].mean() < 0.9
+    for mine, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("surrogate", KNOWN, ids=lambda it: type(it).__name__)

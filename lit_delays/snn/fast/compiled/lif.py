@@ -79,7 +79,7 @@ def _slope(job: Any, excess: Any, one: Any) -> Any:
         return height / (fallen * fallen)
     if job.surrogate == 2:  # Triangle
         left = splat(one) - size * slope
-        return where_at_least(left, nothing, left, nothing)
+        return height * where_at_least(left, nothing, left, nothing)
     inside = where_at_least(slope, size, splat(one), nothing)  # Boxcar, which ends before -slope
     return where_at_least(nothing - slope, excess, nothing, inside)
 

@@ -92,8 +92,8 @@ def _surrogate(surrogate: Surrogate) -> tuple[int, float, float]:
             return 0, slope / 2, math.pi / 2 * slope
         case FastSigmoid(slope):
             return 1, 1.0, slope
-        case Triangle(slope):
-            return 2, 1.0, slope
+        case Triangle(slope, scale):
+            return 2, scale, slope
         case Boxcar(half_width):
             return 3, 1.0, half_width
     raise AssertionError(surrogate)
