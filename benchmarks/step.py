@@ -5,6 +5,7 @@ take turns, and the ratio is that of neighbours: the machine may change its spee
 
     python benchmarks/step.py --config configs/shd.yaml --batch-size 256 --num-steps 100
     python benchmarks/step.py --config configs/shd.yaml --peer reference
+    python benchmarks/step.py --config configs/shd.yaml --batch-size 32 --fan-in 10 --peer dense
 """
 
 import argparse
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from stacks import Step, make_batch, our_step, read_config, reference_step
@@ -46,23 +48,30 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--max-delay-ms", type=float, help="instead of the config's")
     parser.add_argument("--keep-length", action="store_true", help="layers do not lengthen time")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--peer", choices=["reference"], help="also time the paper's stack, in turn")
+    parser.add_argument("--fan-in", type=int, help="synapses that each neuron keeps; the peer keeps all")
+    parser.add_argument(
+        "--peer",
+        choices=["reference", "dense"],
+        help="also time the paper's stack, or ours with all synapses, in turn",
+    )
     parser.add_argument("--rounds", type=int, default=3, help="processes of each stack")
     parser.add_argument("--repeats", type=int, default=5, help="timed steps in each process")
     parser.add_argument("--json", action="store_true", help="print one line of JSON alone")
-    parser.add_argument("--measure", choices=["ours", "reference"], help=argparse.SUPPRESS)
+    parser.add_argument("--measure", choices=["ours", "reference", "dense"], help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def measure(options: argparse.Namespace) -> dict[str, float]:
     """Median time and peak memory of one stack, in this process."""
     torch.manual_seed(0)
-    changes = {"synapses.keep_length": True} if options.keep_length else {}
+    changes: dict[str, Any] = {"synapses.keep_length": True} if options.keep_length else {}
+    if options.fan_in is not None and options.measure == "ours":
+        changes["synapses.fan_in"] = options.fan_in
     if options.max_delay_ms is not None:
         changes["synapses.max_delay_ms"] = options.max_delay_ms
     config = read_config(options.config, **changes)
     batch = make_batch(config, options.batch_size, options.num_steps, options.device)
-    step = (our_step if options.measure == "ours" else reference_step)(config, *batch)
+    step = (reference_step if options.measure == "reference" else our_step)(config, *batch)
     seconds = [timed(step, options.device) for _ in range(options.repeats + 1)][1:]
     return {"step_s": statistics.median(seconds), "peak_mb": peak_mb(options.device)}
 

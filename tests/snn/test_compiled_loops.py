@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from lit_delays.snn.fast.compact import _as_truths, compact
 from lit_delays.snn.fast.compiled import gaussian_loops, normed_lif_loops, stages, truth_loops
 from lit_delays.snn.fast.lif_scan import LifConstants
 from lit_delays.snn.fast.normed_lif import TorchLoops
-from lit_delays.snn.fast.spectral_sum import _as_truths, _compact
 from lit_delays.snn.kernels import Gaussian, Laplace, soft_kernel
 from lit_delays.snn.network import Layer, layer_output
 from lit_delays.snn.neurons import PLIF
@@ -154,7 +154,7 @@ def test_spikes_become_bytes_and_nothing_else_does(dtype: torch.dtype, shape: tu
     x = (torch.rand(shape) < 0.3).to(dtype) * 1.25
     x[0, 0, 0] = 1.25
     assert truth_loops(x)
-    spikes, size = _compact(x)
+    spikes, size = compact(x)
     assert size == 1.25
     assert torch.equal(spikes, _as_truths(x, size))
     assert torch.equal(spikes.to(dtype) * size, x)
@@ -162,14 +162,14 @@ def test_spikes_become_bytes_and_nothing_else_does(dtype: torch.dtype, shape: tu
         for place in (0, x.numel() // 2, x.numel() - 1):
             changed = x.clone()
             changed.view(-1)[place] = other
-            kept, size = _compact(changed)
+            kept, size = compact(changed)
             assert kept is changed
             assert size == 1
 
 
 def test_no_spikes_at_all_stay_as_they_are() -> None:
     x = torch.zeros(5, 4, 8)
-    assert _compact(x)[0] is x
+    assert compact(x)[0] is x
 
 
 MEMORY = """

@@ -9,12 +9,13 @@ from lit_delays.snn.fast import (
     normed_lif,
     recurrent_scan,
     soft_kernel,
+    sparse_sum,
     spectral_sum,
     toeplitz,
     two_state_scan,
 )
 
 __all__ = [
-    "lif_scan", "neuron_steps", "normed_lif", "recurrent_scan", "soft_kernel", "spectral_sum", "toeplitz",
-    "two_state_scan",
+    "lif_scan", "neuron_steps", "normed_lif", "recurrent_scan", "soft_kernel", "sparse_sum", "spectral_sum",
+    "toeplitz", "two_state_scan",
 ]  # fmt: skip

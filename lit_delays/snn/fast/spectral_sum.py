@@ -27,7 +27,8 @@ from torch.autograd.function import once_differentiable
 
 from lit_delays.snn.delayed_sum import delayed_sum
 from lit_delays.snn.fast.circle import Dft, cheapest_circle
-from lit_delays.snn.fast.compiled import stages, truth_loops
+from lit_delays.snn.fast.compact import compact
+from lit_delays.snn.fast.compiled import stages
 from lit_delays.snn.fast.memory_pool import recycled, recycled_like
 from lit_delays.snn.fast.real_dft import MATRICES, pieces
 from lit_delays.snn.fast.scratch import scratch_like
@@ -190,7 +191,7 @@ class _SpectralSum(torch.autograd.Function):
                 torch.bmm(spectra[groups].flatten(0, 1), taps.mT, out=products[groups].flatten(0, 1))
             transforms.outputs_of(products, out=y[:, some])
         if any(ctx.needs_input_grad):
-            ctx.save_for_backward(*_compact(x), kernel)
+            ctx.save_for_backward(*compact(x), kernel)
             ctx.transforms = transforms
         return _exact_head(y, x, used)
 
@@ -215,28 +216,6 @@ class _SpectralSum(torch.autograd.Function):
             if grad_x is not None:
                 transforms.inputs_of(spectra, out=grad_x[:, some])
         return grad_x, grad_kernel.mul_(size), None, None, None
-
-
-def _compact(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Spikes of one size as bytes, and their size: a quarter of the memory. All else as it is, and one."""
-    if x.device.type == "cpu" and (size := _size(x)) > 0:  # looking at it would make a GPU wait
-        loops = truth_loops(x)
-        spikes = loops.as_truths(x, size.item()) if loops else _as_truths(x, size)
-        if spikes is not None:
-            return spikes, size
-    return x, x.new_ones(())
-
-
-def _size(x: Tensor) -> Tensor:
-    """That of the spikes, if x is spikes of one size; then any of them tells it."""
-    middle = x[len(x) // 2].amax()
-    return middle if middle > 0 else x.amax()
-
-
-def _as_truths(x: Tensor, size: Tensor) -> Tensor | None:
-    spikes = recycled(tuple(x.shape), torch.bool, x.device)
-    same = all(torch.equal(torch.ne(x[t], 0, out=spikes[t]), x[t] == size) for t in range(len(x)))
-    return spikes if same else None
 
 
 def _exact_head(y: Tensor, x: Tensor, kernel: Tensor) -> Tensor:

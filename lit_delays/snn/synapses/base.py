@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from lit_delays.errors import InputError
 from lit_delays.snn.delayed_sum import delayed_sum
 from lit_delays.snn.separated_sum import separated_sum
+from lit_delays.snn.sparse_sum import FewSynapses, sparse_sum
 from lit_delays.time_grid import TimeGrid
 
 MOST_LAGS = 2**15  # that delays in int16 can reach over
@@ -99,6 +100,10 @@ class Synapses(nn.Module, ABC):
         """Weights, and taps by input or by neuron, where the kernel is their product; None for all others."""
         return None
 
+    def few(self) -> FewSynapses | None:
+        """Taps of the synapses that exist, where most do not, in training; None where all are summed."""
+        return None
+
     @property
     def learns_delays(self) -> bool:
         """Whether there are delays to learn, so that ``sigma`` has a meaning."""
@@ -126,13 +131,12 @@ class Synapses(nn.Module, ABC):
 
     def forward(self, x: Tensor) -> Tensor:
         """Summed currents of all neurons, shape ``(T', B, O)``, for input ``(T, B, I)``."""
-        num_steps, parts = len(x) + self.extra_steps, self.separated()
-        current: Tensor = (
-            delayed_sum(x, self.dense_kernel(), num_steps)
-            if parts is None
-            else separated_sum(x, *parts, num_steps)
-        )
-        return self._biased(current)
+        num_steps = len(x) + self.extra_steps
+        if (parts := self.separated()) is not None:
+            return self._biased(separated_sum(x, *parts, num_steps))
+        if (few := self.few()) is not None:
+            return self._biased(sparse_sum(x, *few, num_steps))
+        return self._biased(delayed_sum(x, self.dense_kernel(), num_steps))
 
     def _biased(self, current: Tensor) -> Tensor:
         bias = getattr(self, "bias", None)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from lit_delays.errors import InputError
 from lit_delays.snn.delays import Rounding, Start, Uniform, require_rounding, rounded
 from lit_delays.snn.kernels import INTERPOLATION, Gaussian, Kernel, Triangle, one_tap_kernel, soft_kernel
+from lit_delays.snn.sparse_sum import FewSynapses
 from lit_delays.snn.synapses.base import MOST_LAGS, DelayMode, Synapses, require_sizes, window
 from lit_delays.snn.synapses.free_window import follow, lags_that_hold
 
@@ -120,13 +121,34 @@ class SynapticDelays(Synapses):
             return self.weight.sum(dim=-1).unsqueeze(0)
         if not self.training:
             return one_tap_kernel(self.weight, self.delay, self.num_lags)
+        return self._soft_kernel(self.weight, self.delay)
+
+    def few(self) -> FewSynapses | None:  # noqa: D102
+        is_own = type(self).dense_kernel is SynapticDelays.dense_kernel  # a subclass has another kernel
+        if self.mask is None or self.delay is None or not (self.training and is_own):
+            return None
+        if self.mask.is_cuda or 4 * (most := self._most_synapses()) > self.mask[0].numel():
+            return None  # a GPU would wait to be looked at; more than a quarter cost as much as all
+        # where a neuron has fewer than others, synapses of no weight are added
+        existing = self.mask.flatten(1).byte().argsort(dim=1, descending=True, stable=True)[:, :most]
+        weight = self.weight * self.mask  # so that these have no gradient
+        weight, delay = (values.flatten(1).gather(1, existing) for values in (weight, self.delay))
+        taps = self._soft_kernel(weight.unsqueeze(-1), delay.unsqueeze(-1))
+        return FewSynapses(taps, existing // self.weight.shape[2])
+
+    def _most_synapses(self) -> int:
+        assert self.mask is not None
+        return int(self.mask.flatten(1).sum(dim=1).max())
+
+    def _soft_kernel(self, weight: Tensor, delay: Tensor) -> Tensor:
+        """That of training, of any synapses of this layer."""
         if self.delays == "fixed":  # whole steps already: as deployed, but for the kernels' epsilon
             one_step = torch.full_like(self.sigma, INTERPOLATION)
-            return soft_kernel(self.weight, self.delay, one_step, self.num_lags, Triangle())
-        delay, num_lags = rounded(self.delay, self.rounding), self.num_lags
+            return soft_kernel(weight, delay, one_step, self.num_lags, Triangle())
+        delay, num_lags = rounded(delay, self.rounding), self.num_lags
         if self.window_is_free:
             num_lags = lags_that_hold(self, delay, self.kernel, self.sigma)
-        return soft_kernel(self.weight, delay, self.sigma, num_lags, self.kernel)
+        return soft_kernel(weight, delay, self.sigma, num_lags, self.kernel)
 
     @torch.no_grad()
     def snap(self) -> None:  # noqa: D102

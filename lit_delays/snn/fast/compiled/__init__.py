@@ -51,6 +51,15 @@ def gaussian_loops(weight: Tensor, kernel: Kernel) -> ModuleType | None:
     return gaussian if gaussian.can(weight) else None
 
 
+def sparse_loops(x: Tensor, num_outputs: int) -> ModuleType | None:
+    """The loops of :mod:`.few_synapses`, where they can do this; else None."""
+    if not _starts():
+        return None
+    from lit_delays.snn.fast.compiled import few_synapses
+
+    return few_synapses if few_synapses.can(x, num_outputs) else None
+
+
 @cache
 def _starts() -> bool:
     try:

@@ -20,7 +20,9 @@ in a block, which is lent ``num_bytes`` of memory.
 SHARE = 64  # vectors that a thread takes at a time
 
 
-def share_out(job: np.ndarray[Any, Any], total: int, num_vectors: int, num_bytes: int) -> None:
+def share_out(
+    job: np.ndarray[Any, Any], total: int, num_vectors: int, num_bytes: int, share: int = SHARE
+) -> None:
     """Write the first numbers of a job.
 
     Args:
@@ -28,8 +30,9 @@ def share_out(job: np.ndarray[Any, Any], total: int, num_vectors: int, num_bytes
         total: Vectors that are to do.
         num_vectors: Of a block, at most.
         num_bytes: Memory that a block needs.
+        share: Vectors that a thread takes at a time.
     """
-    job["num_shares"], job["total"] = max(1, total // SHARE), total
+    job["num_shares"], job["total"] = max(1, total // share), total
     job["num_vectors"], job["num_bytes"] = num_vectors, num_bytes
 
 

@@ -93,6 +93,17 @@ def one_of(typing: Any, numbers: Any, index: Any) -> Any:
 
 
 @intrinsic
+def store_one(typing: Any, numbers: Any, index: Any, number: Any) -> Any:
+    """Write the number of this index."""
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        builder.store(args[2], builder.gep(args[0], [args[1]]))
+        return context.get_dummy_value()
+
+    return types.none(numbers, types.int64, numbers.dtype), code
+
+
+@intrinsic
 def load(typing: Any, numbers: Any, index: Any) -> Any:
     """The vector that begins at a number of this index."""
     vector = Vector(numbers.dtype)
@@ -126,6 +137,39 @@ def store(typing: Any, numbers: Any, index: Any, vector: Any) -> Any:
         return context.get_dummy_value()
 
     return types.none(numbers, types.int64, vector), code
+
+
+@intrinsic
+def transpose(typing: Any, x: Any, i: Any, rows: Any, y: Any, o: Any, columns: Any) -> Any:
+    """A square of numbers, a vector a row: from x, where rows are so far apart, to y, columns first.
+
+    In each of log2 steps squares of half the size change places across the diagonal.
+    """
+    vector = Vector(x.dtype)
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind, lanes = context.get_value_type(vector), vector.lanes
+        at = [builder.add(args[1], builder.mul(args[2], ir.Constant(I64, row))) for row in range(lanes)]
+        values = [
+            builder.load(_place(builder, (args[0], one), kind), align=x.dtype.bitwidth // 8) for one in at
+        ]
+        half = lanes // 2
+        while half:
+            for row in (row for row in range(lanes) if not row & half):
+                a, b = values[row], values[row + half]
+                low = [lane if not lane & half else lanes + lane - half for lane in range(lanes)]
+                high = [lane + half if not lane & half else lanes + lane for lane in range(lanes)]
+                values[row], values[row + half] = (
+                    builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(I32, lanes), mask))
+                    for mask in (low, high)
+                )
+            half //= 2
+        for row, value in enumerate(values):
+            to = builder.add(args[4], builder.mul(args[5], ir.Constant(I64, row)))
+            builder.store(value, _place(builder, (args[3], to), kind), align=x.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.none(x, types.int64, types.int64, y, types.int64, types.int64), code
 
 
 @intrinsic
@@ -214,6 +258,20 @@ def are_equal(typing: Any, a: Any, b: Any) -> Any:
         return builder.icmp_signed("==", builder.bitcast(same, number), ir.Constant(number, -1))
 
     return types.boolean(a, a), code
+
+
+@intrinsic
+def total(typing: Any, a: Any) -> Any:
+    """The sum over the lanes, in any order."""
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind = args[0].type
+        name = f"llvm.vector.reduce.fadd.v{kind.count}f{a.number.bitwidth}"
+        wanted = ir.FunctionType(kind.element, [kind.element, kind])
+        summed = cgutils.get_or_insert_function(builder.module, wanted, name)
+        return builder.call(summed, [ir.Constant(kind.element, -0.0), args[0]], fastmath=("reassoc",))
+
+    return a.number(a), code
 
 
 @intrinsic
