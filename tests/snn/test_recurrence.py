@@ -176,9 +176,21 @@ def test_the_window_follows_the_delays_and_comes_back_from_a_checkpoint() -> Non
     assert again.layers[0].recurrent.synapses.num_lags == 92
 
 
+def test_weights_start_orthogonal_or_within_a_bound() -> None:
+    weight = RecurrentDelays(40, 40, 10.0).weight
+    torch.testing.assert_close(weight @ weight.T, torch.eye(40), rtol=0, atol=1e-5)
+    weight = RecurrentDelays(40, 40, 10.0, weight_start="uniform").weight
+    assert 0.95 * 40**-0.5 < weight.abs().max() < 40**-0.5
+    assert weight.std().item() == pytest.approx((3 * 40) ** -0.5, rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (
+            lambda: RecurrentDelays(3, 3, 10.0, weight_start="normal"),  # type: ignore[arg-type]
+            "`weight_start` must be orthogonal or uniform, got 'normal'.",
+        ),
         (
             lambda: RecurrentDelays(3, 4, 10.0),
             "recurrent synapses lead from a layer to itself, got 3 inputs and 4",

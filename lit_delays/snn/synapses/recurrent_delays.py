@@ -4,6 +4,7 @@ Shape letters: N neurons.
 """
 
 from collections.abc import Callable
+from typing import Literal, get_args
 
 from torch import nn
 
@@ -11,6 +12,8 @@ from lit_delays.errors import InputError
 from lit_delays.snn.delays import Delays, SummedDelays
 from lit_delays.snn.kernels import DelRecTriangle, Kernel
 from lit_delays.snn.synapses.structured_delays import StructuredDelays
+
+WeightStart = Literal["orthogonal", "uniform"]
 
 
 class RecurrentDelays(StructuredDelays):
@@ -28,12 +31,15 @@ class RecurrentDelays(StructuredDelays):
         kernel: Shape of the soft delays in training.
         learn_spread: Whether every neuron learns the width of its soft delays, between 0 and twice the
             ``sigma`` of the schedule.
+        weight_start: How weights start: ``orthogonal``, or ``uniform`` within 1 / sqrt(N), which is 0.58
+            times as large.
 
     Attributes:
-        weight: Shape ``(N, N)``, target first; starts orthogonal.
+        weight: Shape ``(N, N)``, target first.
 
     Raises:
-        InputError: If there are other numbers of inputs and outputs, or as of ``StructuredDelays``.
+        InputError: If there are other numbers of inputs and outputs, there is no such start, or as of
+            ``StructuredDelays``.
 
     Source:
         Queant et al. (2025), DelRec, https://arxiv.org/abs/2509.24852. Delays are kept at 0 or above after
@@ -56,6 +62,7 @@ class RecurrentDelays(StructuredDelays):
         max_delay_ms: float | None = None,
         kernel: Callable[[], Kernel] = DelRecTriangle,
         learn_spread: bool = False,
+        weight_start: WeightStart = "orthogonal",
     ) -> None:
         if num_inputs != num_outputs:
             raise InputError(
@@ -72,7 +79,12 @@ class RecurrentDelays(StructuredDelays):
             learn_spread=learn_spread,
             keep_length=True,
         )
-        nn.init.orthogonal_(self.weight)
+        if weight_start not in get_args(WeightStart):
+            raise InputError(f"`weight_start` must be orthogonal or uniform, got {weight_start!r:.80}.")
+        if weight_start == "orthogonal":
+            nn.init.orthogonal_(self.weight)
+        else:
+            nn.init.uniform_(self.weight, -(bound := num_inputs**-0.5), bound)
 
     def _make_delays(self, delays: Callable[[int, int | None, float], Delays], step_ms: float) -> Delays:
         return delays(self.num_inputs, None, step_ms)
