@@ -94,7 +94,7 @@ def test_a_new_class_brings_its_own_defaults():
     assert (name, options["tau_mem_ms"], options["tau_adapt_ms"]) == ("Slow", 40.0, [60.0, 300.0])
     assert options["surrogate"]["init_args"] == {"slope": 2.0, "width": 0.5}
     _, options = part("neuron", f"{NEURON}.surrogate=Triangle")
-    assert options["surrogate"]["init_args"] == {"slope": 1.0}  # not the five of ATan
+    assert options["surrogate"]["init_args"] == {"slope": 1.0, "scale": 1.0}  # not the five of ATan
 
 
 def test_options_of_a_class_in_usual_python_are_options_too():
