@@ -178,15 +178,17 @@ def test_loops_that_several_processes_kept_do_not_stand_for_each_other() -> None
     """They meet in a process by name: two inner functions once had the same, and it ended in a fault."""
     kept = Path(threads.__file__).parent / "__pycache__" / "loops_test"
     shutil.rmtree(kept, ignore_errors=True)
-    told = []
+    told, waits = [], []
     try:
         for dtypes in ("[torch.float32]", *["[torch.float32, torch.float64]"] * 2):
             code = f"{IN_A_PROCESS}dtypes = {dtypes}{SUMS}print(*sums)"
-            ran = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True)
+            ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
             told.append([float(word) for word in ran.stdout.split()])
+            waits.append(ran.stderr)
     finally:
         shutil.rmtree(kept, ignore_errors=True)
     sums: list[float] = []
     here = {"torch": torch, "make_transform": make_transform, "sums": sums}
     exec(SUMS, here | {"dtypes": [torch.float32, torch.float64]})
     assert told == [pytest.approx(some, rel=1e-6) for some in (sums[:1], sums, sums)]
+    assert waits == ["compiling loops for this CPU, once: some ten seconds\n", "", ""]

@@ -7,6 +7,7 @@ them; elsewhere a thread of Python stands in for each.
 
 import ctypes
 import hashlib
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -43,13 +44,21 @@ def run(function: Callable[[Any], None], job: np.ndarray[Any, Any]) -> None:
 def _compiled(function: Callable[[Any], None]) -> Any:
     """What is kept on disk belongs to these very sources: numba looks at the file of the function alone."""
     signature, kept = numba.types.void(numba.types.voidptr), numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(Path(__file__).parent / "__pycache__" / f"loops_{_digest()}")
+    folder = Path(__file__).parent / "__pycache__" / f"loops_{_digest()}"
+    if not folder.exists():
+        _tell()
+    numba.config.CACHE_DIR = str(folder)
     try:
         return numba.cfunc(signature, cache=True)(function)
     except RuntimeError:  # no folder that may be written: compiled in every process
         return numba.cfunc(signature)(function)
     finally:
         numba.config.CACHE_DIR = kept
+
+
+@cache
+def _tell() -> None:
+    print("compiling loops for this CPU, once: some ten seconds", file=sys.stderr, flush=True)
 
 
 @cache
