@@ -149,6 +149,20 @@ def test_gaussian_kernels_are_those_of_their_definition(
 
 
 @each_dtype
+def test_a_delay_that_is_no_number_is_seen_and_far_ones_have_no_weight(dtype: torch.dtype) -> None:
+    weight, delay = torch.ones(4, 6, 1, dtype=dtype), torch.full((4, 6, 1), 2.0, dtype=dtype)
+    delay[0, 0], delay[1, 1], delay[2, 2] = math.nan, math.inf, -1e30
+    kernel = soft_kernel(weight, delay, torch.tensor(0.5, dtype=dtype), 5, Gaussian())
+    assert kernel[:, 0, 0].isnan().all()
+    assert not kernel[:, 1, 1].any()
+    assert not kernel[:, 2, 2].any()
+    assert kernel.isnan().sum() == 5
+    narrow = soft_kernel(weight, torch.full_like(weight, 2.0), torch.tensor(0.0, dtype=dtype), 5, Gaussian())
+    assert narrow[2].min() > 0.99
+    assert not narrow[[0, 1, 3, 4]].any()
+
+
+@each_dtype
 @pytest.mark.parametrize("shape", [(3, 5, 7), (40, 30, 33), (2, 1, 16)])
 def test_spikes_become_bytes_and_nothing_else_does(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
     x = (torch.rand(shape) < 0.3).to(dtype) * 1.25

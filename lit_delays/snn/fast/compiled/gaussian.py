@@ -57,7 +57,10 @@ def _exp(job: Any, v: Any, one: Any) -> Any:
     series = _constant(job, SERIES + job.last_term, one)
     for term in range(job.last_term - 1, -1, -1):
         series = fma(series, f, _constant(job, SERIES + term, one))
-    return where_at_least(v, _constant(job, LEAST, one), times_power_of_two(series, power), splat(one - one))
+    result = where_at_least(
+        v, _constant(job, LEAST, one), times_power_of_two(series, power), splat(one - one)
+    )
+    return where_at_least(v, v, result, v)  # what is no number stays so
 
 
 @njit
@@ -207,4 +210,5 @@ def _constants(dtype: torch.dtype, sigma: float) -> np.ndarray[Any, Any]:
     least = info.minexp * math.log(2)
     of_exp = [1 / math.log(2), 1.5 * 2.0**info.nmant, -ln2, ln2 - math.log(2), least]
     series = [1 / math.factorial(term) for term in range(TERMS[dtype])]
-    return np.array([*of_exp, -0.5 / sigma**2, 1 / sigma**2, EPSILON, *series], number)
+    inverse = 1 / max(sigma**2, float(info.tiny))
+    return np.array([*of_exp, -0.5 * inverse, inverse, EPSILON, *series], number)
