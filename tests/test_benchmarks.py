@@ -30,6 +30,12 @@ def test_a_step_is_timed_and_weighed(config):
     assert 100 < measured["peak_mb"] < 2000
 
 
+def test_few_synapses_are_timed_beside_all_of_them():
+    words = ["--config", "configs/shd.yaml", "--fan-in", "10", "--peer", "dense"]
+    measured = json.loads(run("step.py", *words, *SMALL, "--json").splitlines()[-1])
+    assert measured["speedup"] == pytest.approx(measured["dense_step_s"] / measured["step_s"])
+
+
 def test_a_layer_of_neurons_is_timed_and_weighed():
     sizes = ["--num-steps", "5", "--batch-size", "2", "--neurons", "4", "--rounds", "1", "--repeats", "1"]
     measured = json.loads(run("layers.py", "--layer", "csilif", *sizes, "--json").splitlines()[-1])

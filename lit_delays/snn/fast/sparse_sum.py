@@ -57,11 +57,9 @@ class _SparseSum(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, taps: Tensor, inputs: Tensor, num_steps: int) -> Tensor:
         loops = ctx.loops = sparse_loops(x, taps.shape[1])
         assert loops is not None
-        x, used = (
-            x.contiguous(),
-            _by_synapse(taps[:num_steps], loops.LAGS_AT_ONCE),
-        )  # longer ones come too late
-        ctx.synapses, lead = loops.Synapses(inputs, x.shape[2]), used.shape[1]
+        x, used = x.contiguous(), taps[:num_steps]  # longer lags come too late
+        used = _by_synapse(used, loops.LAGS_AT_ONCE)
+        ctx.synapses, lead = loops.SynapseLists(inputs, x.shape[2]), used.shape[1]
         sources = loops.spread("inputs", x, lead, lead + _whole(max(num_steps, len(x)), loops.STEPS), x.dtype)
         layout = loops.sums("outputs", sources, lead, ctx.synapses.by_target, used, num_steps, -1)
         y = recycled((num_steps, x.shape[1], taps.shape[1]), x.dtype, x.device)

@@ -3,12 +3,21 @@
 A block is as many vectors as fit into the processor's cache with all that is made of them.
 """
 
+from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
-from numba import carray
+import torch
+from numba import carray, float32, float64, njit
 
-from lit_delays.snn.fast.compiled.vectors import BYTES, next_share, njit_as
+from lit_delays.snn.fast.compiled.vectors import BYTES, next_share, njit_as, one_of, pointer, splat
+
+Loops = dict[torch.dtype, Callable[[Any], None]]
+NUMBERS: dict[torch.dtype, Any] = {
+    torch.float32: np.float32,
+    torch.float64: np.float64,
+}  # that loops can read
 
 WORK = [(name, np.int64) for name in ("share", "num_shares", "total", "num_vectors", "num_bytes")]
 """The first numbers of any job.
@@ -36,16 +45,26 @@ def share_out(
     job["num_vectors"], job["num_bytes"] = num_vectors, num_bytes
 
 
-def by_blocks(name: str, kind: np.dtype[Any], block: Any, number: Any) -> Any:
-    """Compile a function of the address of a job, which all threads enter.
+@njit
+def constant(job: Any, index: int, one: Any) -> Any:
+    """A number from the job's ``constants``, in every lane."""
+    return splat(one_of(pointer(job.constants, one), index))
+
+
+def by_blocks(name: str, kind: np.dtype[Any], block: Any) -> Loops:
+    """Functions of the address of a job, which all threads enter: for each type of numbers one.
 
     Args:
-        name: That no other has.
+        name: That no others have.
         kind: Of the job.
         block: What a block goes through: a function of the job, an address of aligned memory, the first
             vector, the number of vectors, a one of the type of numbers, and the numbers of a vector.
-        number: Type of the numbers.
     """
+    types = {torch.float32: float32, torch.float64: float64}
+    return {dtype: _entry(f"{name}_{number}", kind, block, number) for dtype, number in types.items()}
+
+
+def _entry(name: str, kind: np.dtype[Any], block: Any, number: Any) -> Callable[[Any], None]:
     lanes = BYTES * 8 // number.bitwidth
 
     @njit_as(f"by_blocks_{name}")
@@ -62,4 +81,14 @@ def by_blocks(name: str, kind: np.dtype[Any], block: Any, number: Any) -> Any:
                 block(job, here, first, min(job.num_vectors, end - first), one, lanes)
         memory[0] = 0  # numba frees it after this, its last use, and knows nothing of addresses
 
-    return entered
+    # what is kept on disk goes by a function's name, and by the values that it encloses: so it has none
+    entry = FunctionType(_enter.__code__, {"__name__": __name__, "_entered": entered}, name)
+    entry.__qualname__ = name
+    return entry
+
+
+_entered: Any = None
+
+
+def _enter(address: Any) -> None:
+    _entered(address)

@@ -18,7 +18,7 @@ Letters: T steps, S signals, G groups, R rows of a group: three mixtures of each
 from typing import Any
 
 import numpy as np
-from numba import float32, float64, njit
+from numba import njit
 
 from lit_delays.snn.fast.compiled.blocks import WORK, by_blocks
 from lit_delays.snn.fast.compiled.butterflies import stage, transposed_stage, turned
@@ -194,27 +194,5 @@ def _backward(job: Any, here: int, first: int, count: int, one: Any, lanes: int)
         _write_signals(job, pointer(result, one), group, first, count, one, lanes)
 
 
-_FORWARD_32 = by_blocks("forward_32", JOB, _forward, float32)
-_BACKWARD_32 = by_blocks("backward_32", JOB, _backward, float32)
-_FORWARD_64 = by_blocks("forward_64", JOB, _forward, float64)
-_BACKWARD_64 = by_blocks("backward_64", JOB, _backward, float64)
-
-
-def forward_32(address: Any) -> None:
-    """Signals to their spectrum, in float32; the job at an address, of :data:`JOB`."""
-    _FORWARD_32(address)
-
-
-def backward_32(address: Any) -> None:
-    """The transpose, in float32."""
-    _BACKWARD_32(address)
-
-
-def forward_64(address: Any) -> None:
-    """Signals to their spectrum, in float64."""
-    _FORWARD_64(address)
-
-
-def backward_64(address: Any) -> None:
-    """The transpose, in float64."""
-    _BACKWARD_64(address)
+FORWARD = by_blocks("forward", JOB, _forward)
+BACKWARD = by_blocks("backward", JOB, _backward)

@@ -12,16 +12,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import float32, float64, njit
+from numba import njit
 from torch import Tensor
 
-from lit_delays.snn.fast.compiled.blocks import WORK, by_blocks, share_out
+from lit_delays.snn.fast.compiled.blocks import NUMBERS, WORK, Loops, by_blocks, constant, share_out
 from lit_delays.snn.fast.compiled.threads import run
 from lit_delays.snn.fast.compiled.vectors import (
     BYTES,
     fma,
     load,
-    one_of,
     pointer,
     splat,
     store,
@@ -43,29 +42,22 @@ WIDTH = 8  # vectors of a block
 
 
 @njit
-def _constant(job: Any, index: int, one: Any) -> Any:
-    return splat(one_of(pointer(job.constants, one), index))
-
-
-@njit
 def _exp(job: Any, v: Any, one: Any) -> Any:
     """Of numbers that are not above 0."""
-    last_bits = _constant(job, LAST_BITS, one)
-    power = fma(v, _constant(job, LOG2_E, one), last_bits)
+    last_bits = constant(job, LAST_BITS, one)
+    power = fma(v, constant(job, LOG2_E, one), last_bits)
     n = power - last_bits
-    f = fma(n, _constant(job, LN2_REST, one), fma(n, _constant(job, LN2, one), v))
-    series = _constant(job, SERIES + job.last_term, one)
+    f = fma(n, constant(job, LN2_REST, one), fma(n, constant(job, LN2, one), v))
+    series = constant(job, SERIES + job.last_term, one)
     for term in range(job.last_term - 1, -1, -1):
-        series = fma(series, f, _constant(job, SERIES + term, one))
-    result = where_at_least(
-        v, _constant(job, LEAST, one), times_power_of_two(series, power), splat(one - one)
-    )
+        series = fma(series, f, constant(job, SERIES + term, one))
+    result = where_at_least(v, constant(job, LEAST, one), times_power_of_two(series, power), splat(one - one))
     return where_at_least(v, v, result, v)  # what is no number stays so
 
 
 @njit
 def _height(job: Any, distance: Any, one: Any) -> Any:
-    return _exp(job, distance * distance * _constant(job, MINUS_HALF, one), one)
+    return _exp(job, distance * distance * constant(job, MINUS_HALF, one), one)
 
 
 @njit
@@ -76,7 +68,7 @@ def _pair(job: Any, vector: int, lanes: int) -> Any:
 @njit
 def _add_taps(job: Any, place: int, heights: Any, taps: Any, one: Any, lanes: int) -> None:
     """The taps of one synapse of every pair."""
-    delay, total = load(pointer(job.delay, one), place), _constant(job, GUARD, one)
+    delay, total = load(pointer(job.delay, one), place), constant(job, GUARD, one)
     lag = splat(one - one)
     for k in range(job.num_lags):
         height = _height(job, lag - delay, one)
@@ -98,18 +90,15 @@ def _kernel(job: Any, here: int, first: int, count: int, one: Any, lanes: int) -
             _add_taps(job, s * job.num_pairs + _pair(job, first + v, lanes), heights, taps, one, lanes)
     for k in range(job.num_lags):
         for v in range(count):
-            taps, place = (
-                pointer(here + size * (1 + v), one),
-                k * job.num_pairs + _pair(job, first + v, lanes),
-            )
-            store(pointer(job.kernel, one), place, load(taps, lanes * k))
+            value = load(pointer(here + size * (1 + v), one), lanes * k)
+            store(pointer(job.kernel, one), k * job.num_pairs + _pair(job, first + v, lanes), value)
 
 
 @njit
 def _grad(job: Any, place: int, above: Any, one: Any, lanes: int) -> None:
     """Gradients of one synapse of every pair, from those of the lags."""
     weight, delay = load(pointer(job.weight, one), place), load(pointer(job.delay, one), place)
-    total, lag, inverse = _constant(job, GUARD, one), splat(one - one), _constant(job, INVERSE, one)
+    total, lag, inverse = constant(job, GUARD, one), splat(one - one), constant(job, INVERSE, one)
     lost, of_weight, of_delay = lag, lag, lag
     for k in range(job.num_lags):
         height, grad = _height(job, lag - delay, one), load(above, lanes * k)
@@ -135,45 +124,20 @@ def _grads(job: Any, here: int, first: int, count: int, one: Any, lanes: int) ->
             _grad(job, place, pointer(here + size * v, one), one, lanes)
 
 
-_KERNEL_32 = by_blocks("kernel_32", JOB, _kernel, float32)
-_KERNEL_64 = by_blocks("kernel_64", JOB, _kernel, float64)
-_GRADS_32 = by_blocks("kernel_grads_32", JOB, _grads, float32)
-_GRADS_64 = by_blocks("kernel_grads_64", JOB, _grads, float64)
-
-
-def kernel_32(address: Any) -> None:
-    """The dense kernel, in float32; the job at an address, of :data:`JOB`."""
-    _KERNEL_32(address)
-
-
-def kernel_64(address: Any) -> None:
-    """The same in float64."""
-    _KERNEL_64(address)
-
-
-def grads_32(address: Any) -> None:
-    """Gradients of weights and delays, in float32."""
-    _GRADS_32(address)
-
-
-def grads_64(address: Any) -> None:
-    """The same in float64."""
-    _GRADS_64(address)
-
-
-FUNCTIONS = {torch.float32: (kernel_32, grads_32), torch.float64: (kernel_64, grads_64)}
+KERNEL = by_blocks("kernel", JOB, _kernel)
+GRADS = by_blocks("kernel_grads", JOB, _grads)
 
 
 def can(weight: Tensor) -> bool:
     """Whether pairs fill a vector."""
     pairs = math.prod(weight.shape[:-1])
-    return weight.dtype in FUNCTIONS and weight.device.type == "cpu" and pairs * weight.itemsize >= BYTES
+    return weight.dtype in NUMBERS and weight.device.type == "cpu" and pairs * weight.itemsize >= BYTES
 
 
 def dense_kernel(weight: Tensor, delay: Tensor, sigma: Tensor, num_lags: int) -> Tensor:
     """Weight of every lag, shape ``(K, O, I)``, of weights and delays ``(O, I, S)``."""
     dense = recycled((num_lags, *weight.shape[:-1]), weight.dtype, weight.device)
-    _run(0, sigma, dense, weight=_synapses_first(weight), delay=_synapses_first(delay))
+    _run(KERNEL, sigma, dense, weight=_synapses_first(weight), delay=_synapses_first(delay))
     return dense
 
 
@@ -181,7 +145,7 @@ def grads(grad: Tensor, weight: Tensor, delay: Tensor, sigma: Tensor) -> tuple[T
     """Gradients of weights and delays from that of the dense kernel."""
     own = {"weight": _synapses_first(weight), "delay": _synapses_first(delay)}
     results = {f"grad_{name}": torch.empty_like(values) for name, values in own.items()}
-    _run(1, sigma, grad.contiguous(), **own, **results)
+    _run(GRADS, sigma, grad.contiguous(), **own, **results)
     of_weight, of_delay = (result.movedim(0, -1).contiguous() for result in results.values())
     return of_weight, of_delay
 
@@ -190,7 +154,7 @@ def _synapses_first(values: Tensor) -> Tensor:
     return values.detach().movedim(-1, 0).contiguous()
 
 
-def _run(which: int, sigma: Tensor, kernel: Tensor, **tensors: Tensor) -> None:
+def _run(loops: Loops, sigma: Tensor, kernel: Tensor, **tensors: Tensor) -> None:
     job, dtype, num_lags = np.zeros(1, JOB), kernel.dtype, len(kernel)
     num_pairs = kernel[0].numel()
     share_out(job, -(-num_pairs * kernel.itemsize // BYTES), WIDTH, BYTES * num_lags * (WIDTH + 1))
@@ -200,11 +164,11 @@ def _run(which: int, sigma: Tensor, kernel: Tensor, **tensors: Tensor) -> None:
     for name, tensor in tensors.items():
         job[name] = tensor.data_ptr()
     job["kernel"] = kernel.data_ptr()
-    run(FUNCTIONS[dtype][which], job)
+    run(loops[dtype], job)
 
 
 def _constants(dtype: torch.dtype, sigma: float) -> np.ndarray[Any, Any]:
-    number = np.float32 if dtype == torch.float32 else np.float64
+    number = NUMBERS[dtype]
     info = np.finfo(number)
     ln2 = float(number(math.log(2)))
     least = info.minexp * math.log(2)

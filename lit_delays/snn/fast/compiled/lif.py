@@ -10,14 +10,13 @@ Letters: T steps, B samples, N neurons.
 from typing import Any
 
 import numpy as np
-from numba import float32, float64, njit
+from numba import njit
 
-from lit_delays.snn.fast.compiled.blocks import WORK, by_blocks
+from lit_delays.snn.fast.compiled.blocks import WORK, by_blocks, constant
 from lit_delays.snn.fast.compiled.vectors import (
     BYTES,
     fma,
     load,
-    one_of,
     pointer,
     splat,
     store,
@@ -34,11 +33,6 @@ JOB = np.dtype(WORK + [(name, np.int64) for name in (
 
 ``constants`` are the share of the voltage that a step keeps, the threshold, and two of the surrogate.
 """
-
-
-@njit
-def _constant(job: Any, index: int, one: Any) -> Any:
-    return splat(one_of(pointer(job.constants, one), index))
 
 
 @njit
@@ -70,7 +64,7 @@ def _voltage(job: Any, x: Any, rest: Any, neuron: int, keep: Any, one: Any) -> A
 @njit
 def _slope(job: Any, excess: Any, one: Any) -> Any:
     """The surrogate's: see :mod:`lit_delays.snn.surrogates`."""
-    height, slope, nothing = _constant(job, 2, one), _constant(job, 3, one), splat(one - one)
+    height, slope, nothing = constant(job, 2, one), constant(job, 3, one), splat(one - one)
     size = where_at_least(excess, nothing, excess, nothing - excess)
     if job.surrogate == 0:  # ATan
         return height / fma(excess * slope, excess * slope, splat(one))
@@ -87,7 +81,7 @@ def _slope(job: Any, excess: Any, one: Any) -> Any:
 @njit
 def _spikes(job: Any, here: int, first: int, count: int, one: Any, lanes: int) -> None:
     current, mask, rests = pointer(job.current, one), pointer(job.mask, one), pointer(here, one)
-    keep, v_threshold, nothing = _constant(job, 0, one), _constant(job, 1, one), splat(one - one)
+    keep, v_threshold, nothing = constant(job, 0, one), constant(job, 1, one), splat(one - one)
     places, step = _places(job, first, count, lanes), job.num_samples * job.num_neurons
     for j in range(count):
         store(rests, lanes * j, nothing)
@@ -113,7 +107,7 @@ def _rest(voltages: Any, t: int, j: int, count: int, v_threshold: Any, nothing: 
 def _remember(job: Any, here: int, places: Any, one: Any, lanes: int) -> None:
     """The voltages of all steps."""
     current, voltages, count = pointer(job.current, one), pointer(here, one), len(places)
-    keep, v_threshold, nothing = _constant(job, 0, one), _constant(job, 1, one), splat(one - one)
+    keep, v_threshold, nothing = constant(job, 0, one), constant(job, 1, one), splat(one - one)
     for t in range(job.num_steps):
         for j in range(count):
             column, neuron = places[j, 0], places[j, 1]
@@ -144,7 +138,7 @@ def _grad(
     job: Any, t: int, column: int, neuron: int, step: int, j: int, count: int, here: int, sums: Any,
     one: Any, lanes: int,
 ) -> None:  # fmt: skip
-    keep, v_threshold, nothing = _constant(job, 0, one), _constant(job, 1, one), splat(one - one)
+    keep, v_threshold, nothing = constant(job, 0, one), constant(job, 1, one), splat(one - one)
     voltages, later = pointer(here, one), lanes * j
     h = load(voltages, lanes * (count * t + j))
     above = load(pointer(job.grad, one), t * step + column) * load(pointer(job.mask, one), column)
@@ -178,39 +172,6 @@ def _through_norm(job: Any, here: int, first: int, count: int, one: Any, lanes: 
             _put(job, t * step + column, fma(g, load(scale, neuron), mean), one)
 
 
-_SPIKES_32 = by_blocks("spikes_32", JOB, _spikes, float32)
-_SPIKES_64 = by_blocks("spikes_64", JOB, _spikes, float64)
-_GRADS_32 = by_blocks("grads_32", JOB, _grads, float32)
-_GRADS_64 = by_blocks("grads_64", JOB, _grads, float64)
-_THROUGH_NORM_32 = by_blocks("through_norm_32", JOB, _through_norm, float32)
-_THROUGH_NORM_64 = by_blocks("through_norm_64", JOB, _through_norm, float64)
-
-
-def spikes_32(address: Any) -> None:
-    """Spikes of currents, in float32; the job at an address, of :data:`JOB`."""
-    _SPIKES_32(address)
-
-
-def spikes_64(address: Any) -> None:
-    """The same in float64."""
-    _SPIKES_64(address)
-
-
-def grads_32(address: Any) -> None:
-    """Gradients of normed currents, in float32."""
-    _GRADS_32(address)
-
-
-def grads_64(address: Any) -> None:
-    """The same in float64."""
-    _GRADS_64(address)
-
-
-def through_norm_32(address: Any) -> None:
-    """Gradients of the currents, in float32."""
-    _THROUGH_NORM_32(address)
-
-
-def through_norm_64(address: Any) -> None:
-    """The same in float64."""
-    _THROUGH_NORM_64(address)
+SPIKES = by_blocks("spikes", JOB, _spikes)
+GRADS = by_blocks("grads", JOB, _grads)
+THROUGH_NORM = by_blocks("through_norm", JOB, _through_norm)

@@ -4,13 +4,15 @@ Shape letters: T steps, B samples, N neurons.
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lit_delays.snn.fast.compiled import lif
-from lit_delays.snn.fast.compiled.blocks import share_out
+from lit_delays.snn.fast.compiled.blocks import NUMBERS, Loops, share_out
 from lit_delays.snn.fast.compiled.threads import run
 from lit_delays.snn.fast.compiled.vectors import BYTES
 from lit_delays.snn.fast.lif_scan import LifConstants
@@ -20,15 +22,18 @@ from lit_delays.snn.surrogates import ATan, Boxcar, FastSigmoid, Surrogate, Tria
 
 CACHE = 2**18  # bytes of a thread's voltages
 SUMS = 4  # vectors of a block, beside the voltages of every step
-FUNCTIONS = {
-    torch.float32: (lif.spikes_32, lif.grads_32, lif.through_norm_32),
-    torch.float64: (lif.spikes_64, lif.grads_64, lif.through_norm_64),
+SURROGATES: dict[type[Surrogate], Callable[[Any], tuple[float, float]]] = {
+    ATan: lambda it: (it.slope / 2, math.pi / 2 * it.slope),
+    FastSigmoid: lambda it: (1.0, it.slope),
+    Triangle: lambda it: (it.scale, it.slope),
+    Boxcar: lambda it: (1.0, it.half_width),
 }
+"""Two constants of those that the loops know, in the order of their numbers there."""
 
 
 def can(current: Tensor, surrogate: Surrogate) -> bool:
     """Whether the loops know this surrogate, and a sample's neurons fill a vector."""
-    known = current.dtype in FUNCTIONS and type(surrogate) in (ATan, FastSigmoid, Triangle, Boxcar)
+    known = current.dtype in NUMBERS and type(surrogate) in SURROGATES
     return known and current.shape[-1] * current.itemsize >= BYTES
 
 
@@ -36,7 +41,7 @@ def spikes(current: Tensor, scale: Tensor, shift: Tensor, mask: Tensor, constant
     """Of normed currents ``scale x + shift``, times the mask."""
     output = recycled_like(current)
     tensors = {"current": current, "scale": scale, "shift": shift, "mask": mask, "output": output}
-    _run(0, constants, **tensors)
+    _run(lif.SPIKES, constants, **tensors)
     return output
 
 
@@ -54,18 +59,19 @@ def grads(
     given = {"grad": grad, "current": current, "mean": mean, "scale": scale, "shift": shift, "mask": mask}
     output = scratch_like("outputs", current, *current.shape)
     sums, products, losses = (torch.empty_like(current[0]) for _ in range(3))
-    _run(1, constants, **given, output=output, sums=sums, products=products, losses=losses)
+    _run(lif.GRADS, constants, **given, output=output, sums=sums, products=products, losses=losses)
     return output, sums.sum(dim=0), products.sum(dim=0), -losses.sum() if learns_leak else None
 
 
 def through_norm(grad: Tensor, current: Tensor, scale: Tensor, along: Tensor, constant: Tensor) -> Tensor:
     """``scale grad + along x + constant``."""
     output = recycled_like(current)
-    _run(2, None, grad=grad, current=current, scale=scale, mean=along, shift=constant, output=output)
+    tensors = {"grad": grad, "current": current, "scale": scale, "mean": along, "shift": constant}
+    _run(lif.THROUGH_NORM, None, **tensors, output=output)
     return output
 
 
-def _run(which: int, constants: LifConstants | None, **tensors: Tensor) -> None:
+def _run(loops: Loops, constants: LifConstants | None, **tensors: Tensor) -> None:
     current, output = tensors["current"], tensors["output"]
     (num_steps, num_samples, num_neurons), lanes = current.shape, BYTES // current.itemsize
     job = np.zeros(1, lif.JOB)
@@ -77,23 +83,10 @@ def _run(which: int, constants: LifConstants | None, **tensors: Tensor) -> None:
     kept = {name: tensor.contiguous() for name, tensor in tensors.items()}
     for name, tensor in kept.items():
         job[name] = tensor.data_ptr()
-    numbers = np.zeros(4, np.float32 if current.dtype == torch.float32 else np.float64)
+    numbers = np.zeros(4, NUMBERS[current.dtype])
     if constants is not None:
-        job["surrogate"], *own = _surrogate(constants.surrogate)
-        numbers[:] = constants.keep, constants.v_threshold, *own
+        kind = type(constants.surrogate)
+        job["surrogate"] = list(SURROGATES).index(kind)
+        numbers[:] = constants.keep, constants.v_threshold, *SURROGATES[kind](constants.surrogate)
     job["constants"] = numbers.ctypes.data
-    run(FUNCTIONS[current.dtype][which], job)
-
-
-def _surrogate(surrogate: Surrogate) -> tuple[int, float, float]:
-    """Its number in the loops, and its two constants."""
-    match surrogate:
-        case ATan(slope):
-            return 0, slope / 2, math.pi / 2 * slope
-        case FastSigmoid(slope):
-            return 1, 1.0, slope
-        case Triangle(slope, scale):
-            return 2, scale, slope
-        case Boxcar(half_width):
-            return 3, 1.0, half_width
-    raise AssertionError(surrogate)
+    run(loops[current.dtype], job)

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import float32, float64, njit
+from numba import njit
 from torch import Tensor
 
-from lit_delays.snn.fast.compiled.blocks import WORK, by_blocks, share_out
+from lit_delays.snn.fast.compiled.blocks import NUMBERS, WORK, by_blocks, share_out
 from lit_delays.snn.fast.compiled.threads import run
 from lit_delays.snn.fast.compiled.vectors import (
     BYTES,
@@ -28,11 +28,8 @@ JOB = np.dtype(WORK + [(name, np.int64) for name in ("numbers", "num_numbers", "
 
 @njit
 def _truths(job: Any, here: int, first: int, count: int, one: Any, lanes: int) -> None:
-    numbers, truths, fails = (
-        pointer(job.numbers, one),
-        pointer(job.truths, np.uint8(0)),
-        pointer(job.fails, np.uint8(0)),
-    )
+    numbers, byte = pointer(job.numbers, one), np.uint8(0)
+    truths, fails = pointer(job.truths, byte), pointer(job.fails, byte)
     size, nothing = splat(one_of(pointer(job.size, one), 0)), splat(one - one)
     for vector in range(first, first + count):
         if one_of(fails, 0) != 0:
@@ -44,37 +41,21 @@ def _truths(job: Any, here: int, first: int, count: int, one: Any, lanes: int) -
             store_truths(fails, 0, splat(one))
 
 
-_TRUTHS_32, _TRUTHS_64 = (
-    by_blocks("truths_32", JOB, _truths, float32),
-    by_blocks("truths_64", JOB, _truths, float64),
-)
-
-
-def truths_32(address: Any) -> None:
-    """Bytes of spikes in float32; the job at an address, of :data:`JOB`."""
-    _TRUTHS_32(address)
-
-
-def truths_64(address: Any) -> None:
-    """The same of float64."""
-    _TRUTHS_64(address)
-
-
-FUNCTIONS = {torch.float32: truths_32, torch.float64: truths_64}
+TRUTHS = by_blocks("truths", JOB, _truths)
 
 
 def can(x: Tensor) -> bool:
     """Whether the loops can read them."""
-    return x.dtype in FUNCTIONS and x.is_contiguous() and x.numel() * x.itemsize >= BYTES
+    return x.dtype in NUMBERS and x.is_contiguous() and x.numel() * x.itemsize >= BYTES
 
 
 def as_truths(x: Tensor, size: float) -> Tensor | None:
     """Where x is ``size``, above 0; None if it is anything else but 0 somewhere."""
     spikes = recycled(tuple(x.shape), torch.bool, x.device)
     job, fails = np.zeros(1, JOB), np.zeros(BYTES, np.uint8)
-    number = np.array([size], np.float32 if x.dtype == torch.float32 else np.float64)
+    number = np.array([size], NUMBERS[x.dtype])
     share_out(job, -(-x.numel() * x.itemsize // BYTES), BLOCK, 0)
     job["numbers"], job["num_numbers"], job["size"] = x.data_ptr(), x.numel(), number.ctypes.data
     job["truths"], job["fails"] = spikes.data_ptr(), fails.ctypes.data
-    run(FUNCTIONS[x.dtype], job)
+    run(TRUTHS[x.dtype], job)
     return None if fails.any() else spikes

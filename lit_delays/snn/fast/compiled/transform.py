@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lit_delays.snn.fast.circle import Dft
 from lit_delays.snn.fast.compiled import fft
-from lit_delays.snn.fast.compiled.blocks import share_out
+from lit_delays.snn.fast.compiled.blocks import NUMBERS, share_out
 from lit_delays.snn.fast.compiled.butterflies import SIZES, UNITS
 from lit_delays.snn.fast.compiled.threads import run
 from lit_delays.snn.fast.compiled.vectors import BYTES
@@ -23,10 +23,6 @@ NUMBER = 20  # multiply-adds inside a large product, in the time of a number tha
 CACHE = 2**18  # bytes of a thread's numbers while they are transformed
 GROUPS = 4  # of frequencies, or more: as many pieces can a large kernel be transformed in
 Numbers = np.ndarray[Any, Any]
-FUNCTIONS = {
-    torch.float32: (fft.forward_32, fft.backward_32),
-    torch.float64: (fft.forward_64, fft.backward_64),
-}
 
 
 class Transform(NamedTuple):
@@ -57,7 +53,7 @@ class Transform(NamedTuple):
             self.forward(_filled_up(x, lanes), whole, groups)
             out.copy_(whole[..., :num_signals].view(out.shape))
             return
-        run(FUNCTIONS[out.dtype][0], self._job(x, out, groups))
+        run(fft.FORWARD[out.dtype], self._job(x, out, groups))
 
     def backward(
         self, spectrum: Tensor, out: Tensor, groups: slice = slice(None), *, adds: bool = False
@@ -72,7 +68,7 @@ class Transform(NamedTuple):
         if not adds and not self._has_all(groups):  # every group adds its part
             out.zero_()
             adds = True
-        run(FUNCTIONS[out.dtype][1], self._job(out, spectrum, groups, adds))
+        run(fft.BACKWARD[out.dtype], self._job(out, spectrum, groups, adds))
 
     def _has_all(self, groups: slice) -> bool:
         return groups.indices(self.num_groups) == (0, self.num_groups, 1)
@@ -135,7 +131,7 @@ def make_transform(
         (5, 36)
     """
     half, lanes, sizes = n // 2, BYTES // dtype.itemsize, factors(n // 2)
-    number = np.float32 if dtype == torch.float32 else np.float64
+    number = NUMBERS[dtype]
     first = _num_first_stages(sizes)
     num_groups = math.prod(sizes[:first])
     turns = (4 * np.arange(num_groups)[:, None] + 1) * np.arange(half) / (4 * half)
