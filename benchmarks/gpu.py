@@ -24,7 +24,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lit_delays.components import subclasses
-from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.snn.neurons import LIF, Neuron, SEAdLIF, SiLIF
 from lit_delays.snn.neurons.base import run_neuron
 from lit_delays.snn.operation import PLAIN, use

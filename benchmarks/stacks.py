@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.snn.readout import class_scores
 from lit_delays.snn.synapses.base import window
 from lit_delays.training.optimizer import OptimizerConfig, make_optimizer

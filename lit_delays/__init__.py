@@ -15,9 +15,9 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "DelayClassifier": "lit_delays.training.classifier",
     "InputError": "lit_delays.errors",
-    "LayerConfig": "lit_delays.snn.network",
+    "LayerConfig": "lit_delays.snn.network_config",
     "Network": "lit_delays.snn.network",
-    "NetworkConfig": "lit_delays.snn.network",
+    "NetworkConfig": "lit_delays.snn.network_config",
     "Neuron": "lit_delays.snn.neurons",
     "SpikeData": "lit_delays.data.module",
     "Stream": "lit_delays.deploy.stream",

@@ -10,7 +10,8 @@ import pytest
 
 from benchmarks.variants import STUDIES
 from lit_delays.cli.options import read
-from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import NetworkConfig
 
 from .conftest import ROOT
 

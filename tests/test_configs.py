@@ -6,7 +6,8 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from lit_delays.cli.options import fit_parser, read
 from lit_delays.inspect.summary import count_parameters
-from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import NetworkConfig
 
 from .conftest import ROOT
 

@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from lit_delays.deploy.deploy import deploy
 from lit_delays.snn.fast.circle import Circle, Dft
 from lit_delays.snn.fast.compiled import stages
-from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.snn.neurons import LIF, PLIF, Heaviside, Neuron
 from lit_delays.snn.operation import use
 from lit_delays.snn.readout import class_scores

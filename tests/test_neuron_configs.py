@@ -5,7 +5,8 @@ import torch
 
 from lit_delays.cli.main import main
 from lit_delays.cli.options import read
-from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.snn.neurons import TwoStateNeuron
 
 from .conftest import ROOT

@@ -9,7 +9,7 @@ import yaml
 from lit_delays import components
 from lit_delays.cli.options import fit_parser, read
 from lit_delays.errors import InputError
-from lit_delays.snn.network import NetworkConfig
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.snn.neurons import LIF, PLIF
 
 NEURON, SYNAPSES = "--model.network.neuron", "--model.network.synapses"

@@ -25,7 +25,8 @@ from lit_delays.inspect.run_figures import draw_all
 from lit_delays.interface import Interface
 from lit_delays.plain_text import cell
 from lit_delays.security.yaml_guard import LARGEST
-from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.training.checkpoints import WholeCheckpoints
 from lit_delays.training.epoch_table import read_table
 

@@ -23,7 +23,7 @@ CONFIG = ("-c", "--config")
 ALLOWED = [
     *(f"lit_delays.training.callbacks.{part}" for part in ("layer_statistics", "sigma_annealing")),
     *(f"lit_delays.snn.{part}" for part in ("delays", "kernels", "neurons", "surrogates", "synapses")),
-    *("lit_delays.data.datasets", "lit_delays.LayerConfig", "lit_delays.snn.network.LayerConfig"),
+    *("lit_delays.data.datasets", "lit_delays.LayerConfig", "lit_delays.snn.network_config.LayerConfig"),
     "torch.optim",
     *(f"lightning.pytorch.{part}" for part in ("accelerators", "callbacks", "loggers", "profilers")),
     *("lightning.pytorch.strategies", "lightning.pytorch.plugins"),

@@ -32,7 +32,7 @@ def deploy(network: Network) -> Network:
         InputError: If a weight is not a number: the training diverged; or if a norm cannot be folded.
 
     Example:
-        >>> from lit_delays.snn.network import NetworkConfig
+        >>> from lit_delays.snn.network_config import NetworkConfig
         >>> network = Network(NetworkConfig(num_inputs=4, num_classes=2, hidden_sizes=[8])).eval()
         >>> counts = torch.ones(10, 3, 4)
         >>> torch.allclose(deploy(network)(counts), network(counts), atol=1e-5)

@@ -44,7 +44,7 @@ class Stream:
         network: The network; one in training is deployed first. Its precision and device are kept.
 
     Example:
-        >>> from lit_delays.snn.network import NetworkConfig
+        >>> from lit_delays.snn.network_config import NetworkConfig
         >>> network = deploy(Network(NetworkConfig(num_inputs=4, num_classes=2, hidden_sizes=[8])))
         >>> stream, counts = Stream(network), torch.ones(10, 4)
         >>> steps = [stream.step(count) for count in counts] + list(stream.finish())
@@ -104,7 +104,7 @@ def extra_steps(network: Network) -> dict[str, int]:
     """How many steps after the end of a clip a layer still acts, by its name; later on it is silent.
 
     Example:
-        >>> from lit_delays.snn.network import NetworkConfig
+        >>> from lit_delays.snn.network_config import NetworkConfig
         >>> extra_steps(Network(NetworkConfig(hidden_sizes=[8])))  # half a window of 25 lags each
         {'hidden1': 12, 'readout': 24}
     """

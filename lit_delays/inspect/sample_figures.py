@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lit_delays.inspect.figures import COLOURS, save
 from lit_delays.inspect.observation import Observation, Sample
-from lit_delays.snn.network import NetworkConfig
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.snn.readout import RunningScores
 
 GREY = "#999999"

@@ -9,7 +9,7 @@ def describe(network: Network) -> str:
     """The network in one line; parts that are not the paper's are named.
 
     Example:
-        >>> from lit_delays.snn.network import NetworkConfig
+        >>> from lit_delays.snn.network_config import NetworkConfig
         >>> describe(Network(NetworkConfig()))
         '140-256-256-20, learned delays up to 240 ms, 214,016 parameters'
         >>> from lit_delays.snn.synapses import RecurrentDelays
@@ -37,7 +37,7 @@ def count_parameters(network: Network) -> int:
     Synapses that drop some have a ``mask`` of the same shape as their parameters.
 
     Example:
-        >>> from lit_delays.snn.network import NetworkConfig
+        >>> from lit_delays.snn.network_config import NetworkConfig
         >>> count_parameters(Network(NetworkConfig()))
         214016
     """

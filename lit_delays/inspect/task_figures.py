@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from lit_delays.inspect.figures import COLOURS, save
 from lit_delays.inspect.observation import Observation
-from lit_delays.snn.network import NetworkConfig
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.tasks import IGNORE
 
 SHOWN = 300  # samples, or steps, of a forecast

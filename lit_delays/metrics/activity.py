@@ -26,7 +26,7 @@ class Activity(Metric):
         kwargs: As of torchmetrics' ``Metric``.
 
     Example:
-        >>> from lit_delays.snn.network import NetworkConfig
+        >>> from lit_delays.snn.network_config import NetworkConfig
         >>> network = Network(NetworkConfig(num_inputs=4, num_classes=2, hidden_sizes=[5]))
         >>> activity = Activity(network)
         >>> spikes = torch.zeros(10, 1, 5)

@@ -39,7 +39,7 @@ class SynapticOperations(Metric):
         delays, where its ``Linear`` layers are called once for all samples.
 
     Example:
-        >>> from lit_delays.snn.network import NetworkConfig
+        >>> from lit_delays.snn.network_config import NetworkConfig
         >>> from lit_delays.snn.recorder import Recorder
         >>> network = Network(NetworkConfig(num_inputs=4, num_classes=2, hidden_sizes=[8, 8])).eval()
         >>> operations = SynapticOperations(network)

@@ -38,7 +38,7 @@ class Recorder:
 
     Example:
         >>> import torch
-        >>> from lit_delays.snn.network import NetworkConfig
+        >>> from lit_delays.snn.network_config import NetworkConfig
         >>> network = Network(NetworkConfig(num_inputs=4, num_classes=2, hidden_sizes=[8]))
         >>> with Recorder(network) as recorder:
         ...     _ = network(torch.zeros(10, 3, 4))

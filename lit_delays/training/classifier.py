@@ -15,7 +15,8 @@ from typing_extensions import override
 
 from lit_delays.components import plain
 from lit_delays.metrics import Activity
-from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.snn.recorder import Recorder
 from lit_delays.tasks import task_named
 from lit_delays.training.optimizer import OptimizerConfig, make_optimizer, schedule_optimizer

@@ -10,7 +10,8 @@ from torch import Tensor
 from lit_delays.components import is_ours
 from lit_delays.errors import InputError
 from lit_delays.interface import Interface
-from lit_delays.snn.network import PARTS, Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import PARTS, NetworkConfig
 from lit_delays.training.checkpoint_files import (
     first_misfit,
     network_options,

@@ -22,7 +22,7 @@ from lit_delays.data.datasets import Patterns
 from lit_delays.data.module import SpikeData
 from lit_delays.data.warps import drop_events, jitter_times, scale_values, shift_channels, stretch_time
 from lit_delays.errors import InputError
-from lit_delays.snn.network import NetworkConfig
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.time_grid import TimeGrid
 from lit_delays.training.classifier import DelayClassifier
 

@@ -10,7 +10,8 @@ import torch
 from lit_delays.data.binning import Binning
 from lit_delays.data.datasets.patterns import NUM_CHANNELS, NUM_CLASSES, make_patterns
 from lit_delays.snn.delays import DistanceDelays, SummedDelays, Uniform
-from lit_delays.snn.network import LayerConfig, Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import LayerConfig, NetworkConfig
 from lit_delays.snn.neurons import PLIF, Heaviside, ReLU, SoftResetLIF
 from lit_delays.snn.recorder import Recorder
 from lit_delays.snn.synapses import RecurrentDelays, StructuredDelays, SynapticDelays

@@ -25,7 +25,7 @@ from lit_delays.deploy.formats import safetensors_folder
 from lit_delays.deploy.loading import load
 from lit_delays.interface import Interface
 from lit_delays.report.results import Result
-from lit_delays.snn.network import NetworkConfig
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.training.classifier import DelayClassifier
 from lit_delays.training.loading import load_network
 

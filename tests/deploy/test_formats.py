@@ -18,7 +18,8 @@ from lit_delays.deploy.formats import connections, nir_graph, safetensors_folder
 from lit_delays.deploy.output_path import new_output
 from lit_delays.errors import InputError
 from lit_delays.interface import Interface
-from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.snn.neurons import LIF
 
 from ..conftest import ROOT

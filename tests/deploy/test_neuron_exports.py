@@ -11,7 +11,8 @@ from lit_delays.deploy.deploy import deploy
 from lit_delays.deploy.formats import connections, nir_graph, safetensors_folder, torch_program
 from lit_delays.deploy.stream import Stream
 from lit_delays.errors import InputError
-from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.snn.neurons import (
     PLIF,
     AdLIF,

@@ -11,7 +11,8 @@ from lit_delays.inspect.figures import draw_delays, draw_learning
 from lit_delays.inspect.observation import Observation, Sample, observe
 from lit_delays.inspect.run_figures import draw_all
 from lit_delays.inspect.sample_figures import draw_confusion, draw_sample
-from lit_delays.snn.network import LayerConfig, Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import LayerConfig, NetworkConfig
 from lit_delays.snn.synapses import SynapticDelays
 
 

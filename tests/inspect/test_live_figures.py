@@ -11,7 +11,7 @@ from lit_delays.data.datasets import Patterns
 from lit_delays.data.module import SpikeData
 from lit_delays.inspect import run_figures
 from lit_delays.inspect.run_figures import LiveFigures, show
-from lit_delays.snn.network import NetworkConfig
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.training.callbacks.delay_histograms import DelayHistograms
 from lit_delays.training.classifier import DelayClassifier
 from lit_delays.training.epoch_table import EpochTable

@@ -9,7 +9,8 @@ from lit_delays.inspect.observation import observe
 from lit_delays.inspect.summary import count_parameters, describe
 from lit_delays.inspect.tables import chip_table, layer_table
 from lit_delays.snn.delays import SummedDelays
-from lit_delays.snn.network import LayerConfig, Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import LayerConfig, NetworkConfig
 from lit_delays.snn.neurons import PLIF, ReLU
 from lit_delays.snn.recorder import Recorder
 from lit_delays.snn.synapses import RecurrentDelays, SynapticDelays

@@ -10,7 +10,8 @@ import torch
 from lit_delays.inspect import neuron_figures
 from lit_delays.inspect.neuron_figures import draw_time_constants, learned_times, time_constant_table
 from lit_delays.inspect.run_figures import draw_all
-from lit_delays.snn.network import LayerConfig, Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import LayerConfig, NetworkConfig
 from lit_delays.snn.neurons import (
     LIF,
     PLIF,

@@ -11,7 +11,8 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from lit_delays.deploy.deploy import deploy
 from lit_delays.metrics import Activity, SynapticOperations, delay_histogram, footprints
-from lit_delays.snn.network import LayerConfig, Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import LayerConfig, NetworkConfig
 from lit_delays.snn.neurons import ReLU
 from lit_delays.snn.recorder import LayerRecord, Recorder
 from lit_delays.snn.synapses import Synapses, SynapticDelays

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from lit_delays.components import subclasses
 from lit_delays.snn.fast.normed_lif import _can as can_fuse_norm
-from lit_delays.snn.network import Layer, Network, NetworkConfig, layer_output
+from lit_delays.snn.network import Layer, Network, layer_output
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.snn.neurons import (
     LIF,
     PLIF,

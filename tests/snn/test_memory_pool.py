@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from lit_delays.snn.delayed_sum import delayed_sum
 from lit_delays.snn.fast import memory_pool as module
 from lit_delays.snn.fast.memory_pool import recycled
-from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.snn.operation import use
 
 CPU = torch.device("cpu")

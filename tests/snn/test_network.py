@@ -9,7 +9,8 @@ import torch
 
 from lit_delays.errors import InputError
 from lit_delays.inspect.summary import count_parameters, describe
-from lit_delays.snn.network import Layer, LayerConfig, Network, NetworkConfig, make_layer
+from lit_delays.snn.network import Layer, Network, make_layer
+from lit_delays.snn.network_config import LayerConfig, NetworkConfig
 from lit_delays.snn.neurons import LIF, PLIF, Heaviside, LeakyIntegrator, RawCurrent, ReLU
 from lit_delays.snn.operation import use
 from lit_delays.snn.surrogates import ATan

@@ -14,7 +14,8 @@ from lit_delays.deploy.formats import safetensors_folder
 from lit_delays.deploy.stream import Stream
 from lit_delays.errors import InputError
 from lit_delays.snn.kernels import Gaussian, Kernel, soft_kernel
-from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.snn.neurons import LIF, PLIF, AdLIF, LeakyIntegrator, Neuron, State
 from lit_delays.snn.neurons.base import run_neuron
 from lit_delays.snn.operation import use

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from lit_delays.deploy.deploy import deploy
 from lit_delays.deploy.stream import Stream
-from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.snn.neurons import PLIF, SEAdLIF
 from lit_delays.snn.operation import use
 from lit_delays.snn.readout import class_scores

@@ -12,7 +12,8 @@ import lit_delays.snn.fast  # noqa: F401
 from lit_delays.errors import InputError
 from lit_delays.snn.delays import DistanceDelays, HalfNormal, SummedDelays, Uniform
 from lit_delays.snn.fast.past_sums import AxonalSums, DendriticSums, DenseSums
-from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.snn.neurons import LIF, PLIF, Heaviside, Neuron, ReLU, SEAdLIF, SiLIF, SoftResetLIF
 from lit_delays.snn.operation import use
 from lit_delays.snn.recurrence import Recurrence, run_recurrent

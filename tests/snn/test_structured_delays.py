@@ -13,7 +13,8 @@ from lit_delays.metrics import footprints
 from lit_delays.snn.delayed_sum import delayed_sum
 from lit_delays.snn.delays import DistanceDelays, HalfNormal, SummedDelays, Uniform, rounded
 from lit_delays.snn.kernels import DelRecTriangle, Gaussian, Laplace, Triangle
-from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.snn.operation import use
 from lit_delays.snn.separated_sum import delayed_each
 from lit_delays.snn.synapses import StructuredDelays, SynapticDelays

@@ -7,7 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from lit_delays.errors import InputError
-from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.snn.synapses import SynapticDelays
 from lit_delays.tasks import (
     IGNORE,

@@ -14,7 +14,7 @@ from lit_delays.cli.main import main
 from lit_delays.errors import InputError
 from lit_delays.metrics import Activity
 from lit_delays.snn.kernels import Triangle
-from lit_delays.snn.network import NetworkConfig
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.snn.neurons import LIF, ReLU
 from lit_delays.snn.recorder import Recorder
 from lit_delays.snn.synapses import SynapticDelays

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from lit_delays.snn.network import LayerConfig, Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import LayerConfig, NetworkConfig
 from lit_delays.snn.neurons import LIF, ReLU
 from lit_delays.snn.synapses import SynapticDelays
 from lit_delays.training.callbacks.delay_doctor import DelayDoctor, diagnose

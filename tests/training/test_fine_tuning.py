@@ -10,7 +10,8 @@ from torch.utils.data import DataLoader
 
 from lit_delays.errors import InputError
 from lit_delays.snn.delays import SummedDelays, Uniform
-from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.snn.synapses import RecurrentDelays, StructuredDelays, SynapticDelays
 from lit_delays.training.classifier import DelayClassifier
 from lit_delays.training.fine_tuning import start_from

@@ -3,7 +3,8 @@ from functools import partial
 import pytest
 import torch
 
-from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.snn.synapses import SynapticDelays
 from lit_delays.training.callbacks.finite_numbers import first_not_finite, gradient_size
 

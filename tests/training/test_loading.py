@@ -14,7 +14,8 @@ import torch
 from lit_delays.cli.main import main
 from lit_delays.errors import InputError
 from lit_delays.interface import Interface
-from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.snn.neurons import PLIF
 from lit_delays.training.fine_tuning import start_from
 from lit_delays.training.loading import load_network

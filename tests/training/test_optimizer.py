@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from lit_delays.errors import InputError
-from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.snn.neurons import LIF, PLIF
 from lit_delays.snn.synapses import SynapticDelays
 from lit_delays.training.optimizer import OptimizerConfig, make_optimizer, schedule_optimizer

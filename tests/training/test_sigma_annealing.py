@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from lit_delays.errors import InputError
-from lit_delays.snn.network import Network, NetworkConfig
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.snn.synapses import RecurrentDelays, SynapticDelays
 from lit_delays.training.callbacks.sigma_annealing import SigmaAnnealing
 from lit_delays.training.schedules import decayed, sigma_at

@@ -30,7 +30,8 @@ from lit_delays.errors import InputError
 from lit_delays.interface import Interface
 from lit_delays.plain_text import markdown
 from lit_delays.security.stored_bytes import refuse_holes
-from lit_delays.snn.network import Layer, Network, NetworkConfig, readout_neuron
+from lit_delays.snn.network import Layer, Network, readout_neuron
+from lit_delays.snn.network_config import NetworkConfig
 from lit_delays.snn.neurons import LIF, Neuron, SynapticFilter
 from lit_delays.snn.recurrence import Recurrence
 from lit_delays.snn.synapses import WholeDelays

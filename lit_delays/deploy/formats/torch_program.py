@@ -37,7 +37,7 @@ class OneStep(nn.Module):
         rest: The state before the first step, of one clip.
 
     Example:
-        >>> from lit_delays.snn.network import NetworkConfig
+        >>> from lit_delays.snn.network_config import NetworkConfig
         >>> network = deploy(Network(NetworkConfig(num_inputs=4, num_classes=2, hidden_sizes=[8])))
         >>> step = OneStep(network)
         >>> state, counts = step.zeros(batch_size=3), torch.ones(10, 3, 4)

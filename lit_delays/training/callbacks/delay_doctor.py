@@ -118,7 +118,7 @@ def diagnose(network: Network, rows: Rows, counts: Histograms, num_epochs: int) 
 
     Example:
         >>> from functools import partial
-        >>> from lit_delays.snn.network import NetworkConfig
+        >>> from lit_delays.snn.network_config import NetworkConfig
         >>> from lit_delays.snn.synapses import SynapticDelays
         >>> network = Network(NetworkConfig(synapses=partial(SynapticDelays, max_delay_ms=50.0)))
         >>> print(*diagnose(network, {}, {"hidden1": {1: [4, 1, 1, 1, 1]}}, 10))
