@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from lit_delays.snn.network import Network
 from lit_delays.snn.network_config import NetworkConfig
-from lit_delays.snn.readout import class_scores
 from lit_delays.snn.synapses.base import window
 from lit_delays.training.optimizer import OptimizerConfig, make_optimizer
 
@@ -38,14 +37,14 @@ def make_batch(config: NetworkConfig, batch_size: int, num_steps: int, device: s
     return counts.to(device), torch.randint(config.num_classes, (batch_size,)).to(device)
 
 
-def our_step(config: NetworkConfig, counts: Tensor, labels: Tensor) -> Step:
+def our_step(config: NetworkConfig, counts: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Step:
     """Forward, backward, Adam and constraints of our network."""
     network = Network(config).to(counts.device)
     optimizer = make_optimizer(network, OptimizerConfig())
 
     def step() -> float:
         optimizer.zero_grad()
-        loss = F.cross_entropy(class_scores(network(counts), config.decision), labels)
+        loss = F.cross_entropy(network.scores(counts, lengths), labels)
         loss.backward()
         optimizer.step()
         network.constrain()

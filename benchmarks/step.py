@@ -6,6 +6,7 @@ take turns, and the ratio is that of neighbours: the machine may change its spee
     python benchmarks/step.py --config configs/shd.yaml --batch-size 256 --num-steps 100
     python benchmarks/step.py --config configs/shd.yaml --peer reference
     python benchmarks/step.py --config configs/shd.yaml --batch-size 32 --fan-in 10 --peer dense
+    python benchmarks/step.py --config configs/spoken_digits.yaml --shortest 60 --peer full
 """
 
 import argparse
@@ -21,6 +22,7 @@ from typing import Any
 
 import torch
 from stacks import Step, make_batch, our_step, read_config, reference_step
+from torch import Tensor
 
 MEGABYTE = 1024  # ru_maxrss counts kilobytes on Linux
 
@@ -49,15 +51,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--keep-length", action="store_true", help="layers do not lengthen time")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--fan-in", type=int, help="synapses that each neuron keeps; the peer keeps all")
+    parser.add_argument("--shortest", type=int, help="samples of so many steps and up; the peer's have all")
     parser.add_argument(
         "--peer",
-        choices=["reference", "dense"],
-        help="also time the paper's stack, or ours with all synapses, in turn",
+        choices=["reference", "dense", "full"],
+        help="also time the paper's stack, or ours with all synapses, or all samples at full length, in turn",
     )
     parser.add_argument("--rounds", type=int, default=3, help="processes of each stack")
     parser.add_argument("--repeats", type=int, default=5, help="timed steps in each process")
     parser.add_argument("--json", action="store_true", help="print one line of JSON alone")
-    parser.add_argument("--measure", choices=["ours", "reference", "dense"], help=argparse.SUPPRESS)
+    parser.add_argument("--measure", choices=["ours", "reference", "dense", "full"], help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -71,9 +74,20 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
         changes["synapses.max_delay_ms"] = options.max_delay_ms
     config = read_config(options.config, **changes)
     batch = make_batch(config, options.batch_size, options.num_steps, options.device)
-    step = (reference_step if options.measure == "reference" else our_step)(config, *batch)
+    if options.measure == "reference":
+        step = reference_step(config, *batch)
+    else:
+        step = our_step(config, *batch, None if options.measure == "full" else lengths_of(options))
     seconds = [timed(step, options.device) for _ in range(options.repeats + 1)][1:]
     return {"step_s": statistics.median(seconds), "peak_mb": peak_mb(options.device)}
+
+
+def lengths_of(options: argparse.Namespace) -> Tensor | None:
+    """Steps of every sample, evenly from the shortest to all; None where all have all."""
+    if options.shortest is None:
+        return None
+    lengths = torch.linspace(options.shortest, options.num_steps, options.batch_size)
+    return lengths.round().long().to(options.device)
 
 
 def timed(step: Step, device: str) -> float:

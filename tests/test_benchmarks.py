@@ -31,10 +31,13 @@ def test_a_step_is_timed_and_weighed(config):
     assert 100 < measured["peak_mb"] < 2000
 
 
-def test_few_synapses_are_timed_beside_all_of_them():
-    words = ["--config", "configs/shd.yaml", "--fan-in", "10", "--peer", "dense"]
-    measured = json.loads(run("step.py", *words, *SMALL, "--json").splitlines()[-1])
-    assert measured["speedup"] == pytest.approx(measured["dense_step_s"] / measured["step_s"])
+@pytest.mark.parametrize(
+    ("words", "peer"), [(["--fan-in", "10"], "dense"), (["--shortest", "3"], "full")], ids=["dense", "full"]
+)
+def test_a_step_is_timed_beside_another_of_ours(words, peer):
+    config = ["--config", "configs/spoken_digits.yaml"]
+    measured = json.loads(run("step.py", *config, *words, "--peer", peer, *SMALL, "--json").splitlines()[-1])
+    assert measured["speedup"] == pytest.approx(measured[f"{peer}_step_s"] / measured["step_s"])
 
 
 def test_a_layer_of_neurons_is_timed_and_weighed():

@@ -78,22 +78,20 @@ class Layer(nn.Module):
         """
         current = self.synapses(x)
         mask = F.dropout(torch.ones_like(current[:1]), self.dropout, self.training)  # one for all time steps
-        valid = None if lengths is None else real_steps(lengths, len(current))
-        output = layer_output(self, current, mask, valid)
-        passed_on = output if self.synaptic_filter is None else self.synaptic_filter(output)
-        return passed_on if valid is None else passed_on * valid.unsqueeze(-1)
+        output = layer_output(self, current, mask, lengths)
+        return output if self.synaptic_filter is None else silenced(self.synaptic_filter(output), lengths)
 
-    def normed(self, current: Tensor, valid: Tensor | None = None) -> Tensor:
+    def normed(self, current: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Normed currents of one or of all time steps; flat for the norm, so that SyncBatchNorm fits.
 
-        In training, steps that are not valid, ``(T', B)``, get no current and have no part in the statistics.
+        In training, steps behind the lengths ``(B,)`` get no current and have no part in the statistics.
         """
         if isinstance(self.norm, nn.Identity):  # torch.export cannot flatten any batch
             return current
         flat = current.flatten(0, -2)
-        if valid is None or not self.training:
+        if lengths is None or not self.training:
             return self.norm(flat).view_as(current)  # type: ignore[no-any-return]
-        real = valid.flatten().nonzero().squeeze(-1)
+        real = real_rows(lengths, len(current))
         normed = self.norm(flat.index_select(0, real))
         return torch.zeros_like(flat, dtype=normed.dtype).index_copy(0, real, normed).view_as(current)
 
@@ -134,12 +132,22 @@ def real_steps(lengths: Tensor, num_steps: int) -> Tensor:
     return torch.arange(num_steps, device=lengths.device).unsqueeze(-1) < lengths
 
 
-def _layer_output(layer: Layer, current: Tensor, mask: Tensor, valid: Tensor | None = None) -> Tensor:
-    """Spikes that the dropout mask ``(1, B, N)`` lets through, shape ``(T', B, N)``."""
-    current = layer.normed(current, valid)
+def real_rows(lengths: Tensor, num_steps: int) -> Tensor:
+    """Places of real steps among the T B of all."""
+    return real_steps(lengths, num_steps).flatten().nonzero().squeeze(-1)
+
+
+def silenced(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """Nothing in the steps of ``(T, B, N)`` behind the lengths ``(B,)``; as it is where all are real."""
+    return x if lengths is None else x * real_steps(lengths, len(x)).unsqueeze(-1)
+
+
+def _layer_output(layer: Layer, current: Tensor, mask: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """Spikes of real steps that the dropout mask ``(1, B, N)`` lets through, shape ``(T', B, N)``."""
+    current = layer.normed(current, lengths)
     recurrent = layer.recurrent
     output: Tensor = layer.neuron(current) if recurrent is None else recurrent(layer.neuron, current)
-    return output * mask if layer.training else output
+    return silenced(output * mask if layer.training else output, lengths)
 
 
 layer_output = Operation(_layer_output, name="layer")
@@ -196,9 +204,8 @@ class Network(nn.Module):
             counts: Input.
             lengths: Real steps of every sample, shape ``(B,)``; None where all are.
         """
-        x, lengths = counts.to(self.dtype), self._used(counts, lengths)
-        if lengths is not None:
-            x = x * real_steps(lengths, len(x)).unsqueeze(-1)
+        lengths = self._used(counts, lengths)
+        x = silenced(counts.to(self.dtype), lengths)
         for layer in [*self.layers, self.readout]:
             assert isinstance(layer, Layer)
             lengths = None if lengths is None else lengths + layer.synapses.extra_steps

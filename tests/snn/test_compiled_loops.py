@@ -49,18 +49,23 @@ def normed_layer(num_neurons: int, surrogate: Surrogate, dtype: torch.dtype) -> 
 @given(
     sizes=st.tuples(st.integers(1, 9), st.integers(6, 8), st.integers(8, 70)),
     surrogate=st.sampled_from(KNOWN),
+    is_ragged=st.booleans(),
     seed=st.integers(0, 999),
 )
 def test_norm_and_neurons_are_the_plain_ones(
-    sizes: tuple[int, int, int], surrogate: Surrogate, seed: int
+    sizes: tuple[int, int, int], surrogate: Surrogate, is_ragged: bool, seed: int
 ) -> None:
     torch.manual_seed(seed)
+    lengths = torch.randint(1, sizes[0] + 1, sizes[1:2]) if is_ragged else None
     plain = normed_layer(sizes[-1], surrogate, torch.float64)
     fused = deepcopy(plain)
     current = (3 + 2 * torch.randn(sizes).double()).requires_grad_()
     mask = torch.randint(0, 3, (1, *sizes[1:])).double()
     assert normed_lif_loops(current, surrogate)
-    outputs = [layer_output.plain(plain, current, mask), layer_output(fused, current, mask)]
+    outputs = [
+        form(one, current, mask, lengths)
+        for form, one in ((layer_output.plain, plain), (layer_output, fused))
+    ]
     torch.testing.assert_close(outputs[1], outputs[0])
     grad = torch.randn_like(outputs[0])
     pairs = [
@@ -81,13 +86,21 @@ def test_norm_and_neurons_in_single_precision_are_those_in_double_but_for_roundi
         x, grad, mean, scale, shift, mask = (it.to(dtype) for it in (current, gain, *settings_))
         loops = normed_lif_loops(x, ATan())
         assert loops
-        spikes = loops.spikes(x, scale, shift, mask, constants)
-        grad, *sums = loops.grads(grad, x, mean, scale, shift, mask, constants, True)
-        grad = loops.through_norm(grad, x, scale, mean, shift)
+        spikes = loops.spikes(x, scale, shift, mask, None, constants)
+        grad, *sums = loops.grads(grad, x, mean, scale, shift, mask, None, constants, True)
+        grad = loops.through_norm(grad, x, scale, mean, shift, None)
         results.append([spikes.double(), grad.double(), *(it.double() for it in sums)])
     assert 0.1 < results[1][0].mean() < 0.9
     for mine, theirs in zip(*results, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-3)
+
+
+def test_more_steps_than_the_cache_holds_are_gone_through_one_vector_at_a_time() -> None:
+    torch.manual_seed(0)
+    plain, current = normed_layer(8, ATan(), torch.float64), torch.randn(4100, 1, 8).double()
+    mask = torch.ones(1, 1, 8).double()
+    fused = layer_output(deepcopy(plain), current, mask)
+    torch.testing.assert_close(fused, layer_output.plain(plain, current, mask))
 
 
 @pytest.mark.parametrize("surrogate", KNOWN, ids=lambda it: type(it).__name__)
@@ -98,7 +111,7 @@ def test_slopes_at_and_around_the_threshold_are_those_of_the_surrogate(surrogate
     loops = normed_lif_loops(current, surrogate)
     assert loops
     given_ = ones.view(1, 1, 16), current, nothing, ones, nothing, ones.view(1, 1, 16)
-    slopes, *_ = loops.grads(*given_, LifConstants(0.5, 1.0, surrogate), False)
+    slopes, *_ = loops.grads(*given_, None, LifConstants(0.5, 1.0, surrogate), False)
     expected = surrogate.derivative(current - 1)
     torch.testing.assert_close(slopes, expected, rtol=1e-12, atol=1e-12)
 
@@ -220,8 +233,8 @@ def test_the_number_of_threads_changes_nothing() -> None:
     try:
         for num_threads in (1, 2, 3):
             torch.set_num_threads(num_threads)
-            spikes = loops.spikes(current, ones, ones, mask, constants)
-            grad, *sums = loops.grads(current, current, ones, ones, ones, mask, constants, True)
+            spikes = loops.spikes(current, ones, ones, mask, None, constants)
+            grad, *sums = loops.grads(current, current, ones, ones, ones, mask, None, constants, True)
             results.append([spikes, grad.clone(), *sums])
     finally:
         torch.set_num_threads(before)

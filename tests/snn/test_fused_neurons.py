@@ -112,8 +112,9 @@ def layer(surrogate: type[Surrogate], norm: nn.Module | None = None) -> Layer:
 
 @each_surrogate
 @pytest.mark.parametrize("layout", [(0, 1, 2), (2, 0, 1)])
+@pytest.mark.parametrize("lengths", [None, torch.arange(SAMPLES) + 2], ids=["equal", "ragged"])
 def test_norm_and_neurons_as_one_are_the_two(
-    surrogate: type[Surrogate], layout: tuple[int, int, int]
+    surrogate: type[Surrogate], layout: tuple[int, int, int], lengths: Tensor | None
 ) -> None:
     plain = layer(surrogate)
     plain.norm.weight.data.copy_(torch.rand(NEURONS) - 0.3)
@@ -122,8 +123,11 @@ def test_norm_and_neurons_as_one_are_the_two(
     shape = [(STEPS, SAMPLES, NEURONS)[layout.index(axis)] for axis in range(3)]
     x = (3 + 2 * torch.randn(shape, dtype=torch.float64)).requires_grad_()
     current, mask = x.permute(layout), torch.randint(0, 3, (1, SAMPLES, NEURONS)).double()
-    assert can_fuse_norm(fused, current, mask)
-    outputs = [layer_output.plain(plain, current, mask), layer_output(fused, current, mask)]
+    assert can_fuse_norm(fused, current, mask, lengths)
+    outputs = [
+        form(one, current, mask, lengths)
+        for form, one in ((layer_output.plain, plain), (layer_output, fused))
+    ]
     assert torch.equal(*outputs)
     assert 0 < (outputs[0] > 0).double().mean() < 1
     grad = torch.randn_like(outputs[0])
@@ -149,6 +153,9 @@ def test_norms_that_are_not_the_plain_one_in_training_are_not_fused() -> None:
     assert not can(nn.BatchNorm1d(NEURONS, momentum=None), x)
     assert not can(norm, x.bfloat16())
     assert not can(norm, x[:1, :1])
+    assert not can_fuse_norm(
+        layer(SURROGATES[0]).float(), x, torch.ones(1, 3, NEURONS), torch.tensor([1, 0, -1])
+    )
     assert not can(norm.eval(), x)
 
 

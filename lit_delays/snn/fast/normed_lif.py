@@ -10,7 +10,8 @@ batch norm's gradient is
 .. math:: \bar x = \frac{\gamma}{\sqrt{\mathrm{var} + \epsilon}}
                    \Bigl(\bar z - \overline{\bar z} - \hat x\,\overline{\bar z\,\hat x}\Bigr),
 
-where long bars are means over time and batch. Shape letters: T steps, B samples, N neurons; (T, B, N).
+where long bars are means over time and batch, over the real steps of every sample. Shape letters: T steps, B
+samples, N neurons; (T, B, N).
 """
 
 from typing import Any
@@ -22,18 +23,18 @@ from torch.autograd.function import once_differentiable
 from lit_delays.snn.fast.compiled import normed_lif_loops
 from lit_delays.snn.fast.lif_scan import LifConstants, grad_leak, is_plain_lif, lif_backward
 from lit_delays.snn.fast.memory_pool import recycled_like
+from lit_delays.snn.fast.scratch import scratch_like
 from lit_delays.snn.fast.uncompiled import uncompiled
-from lit_delays.snn.network import Layer, layer_output
+from lit_delays.snn.network import Layer, layer_output, real_rows, silenced
 from lit_delays.snn.neurons import LIF
 from lit_delays.snn.surrogates import Surrogate
 
 
-def _can(layer: Layer, current: Tensor, mask: Tensor, valid: Tensor | None = None) -> bool:
+def _can(layer: Layer, current: Tensor, mask: Tensor, lengths: Tensor | None = None) -> bool:
     """Whether it stands in for norm and neurons, both without hooks; a GPU has faster kernels of each."""
     norm, neuron = layer.norm, layer.neuron
     return (
-        valid is None
-        and type(norm) is nn.BatchNorm1d
+        type(norm) is nn.BatchNorm1d
         and norm.training
         and norm.affine
         and norm.track_running_stats
@@ -43,8 +44,12 @@ def _can(layer: Layer, current: Tensor, mask: Tensor, valid: Tensor | None = Non
         and not (has_hooks(norm) or has_hooks(neuron))
         and current.device.type == "cpu"
         and current.dtype == norm.weight.dtype
-        and current[..., 0].numel() > 1  # one value has no variance: the norm says so itself
+        and _num_real(current, lengths) > 1  # one value has no variance: the norm says so itself
     )
+
+
+def _num_real(current: Tensor, lengths: Tensor | None) -> int:
+    return current[..., 0].numel() if lengths is None else int(lengths.clamp(0, len(current)).sum())
 
 
 def has_hooks(module: nn.Module) -> bool:
@@ -56,7 +61,7 @@ def has_hooks(module: nn.Module) -> bool:
 
 @layer_output.register("fused", can=_can)
 @uncompiled
-def normed_lif_scan(layer: Layer, current: Tensor, mask: Tensor, valid: Tensor | None = None) -> Tensor:
+def normed_lif_scan(layer: Layer, current: Tensor, mask: Tensor, lengths: Tensor | None = None) -> Tensor:
     """Spikes of ``neuron(norm(current)) * mask`` in training; updates the norm's running statistics."""
     norm, neuron, current = layer.norm, layer.neuron, current.contiguous()
     assert isinstance(norm, nn.BatchNorm1d)
@@ -66,11 +71,20 @@ def normed_lif_scan(layer: Layer, current: Tensor, mask: Tensor, valid: Tensor |
     with torch.no_grad():
         norm.num_batches_tracked += 1
         mean, variance = torch.batch_norm_update_stats(
-            current.detach().flatten(0, 1), norm.running_mean, norm.running_var, norm.momentum
+            _real(current, lengths), norm.running_mean, norm.running_var, norm.momentum
         )
     deviation = (variance + norm.eps).sqrt()
-    settings = mask, neuron.leak, neuron.v_threshold, neuron.surrogate
+    settings = mask, lengths, neuron.leak, neuron.v_threshold, neuron.surrogate
     return _NormedLif.apply(current, norm.weight, norm.bias, mean, deviation, *settings)  # type: ignore
+
+
+def _real(current: Tensor, lengths: Tensor | None) -> Tensor:
+    """Currents of real steps ``(R, N)``, in scratch memory where some are not."""
+    flat = current.flatten(0, 1)
+    if lengths is None:
+        return flat
+    rows = real_rows(lengths, len(current))
+    return torch.index_select(flat, 0, rows, out=scratch_like("outputs", flat, len(rows), flat.shape[1]))
 
 
 class _NormedLif(torch.autograd.Function):
@@ -83,6 +97,7 @@ class _NormedLif(torch.autograd.Function):
         mean: Tensor,
         deviation: Tensor,
         mask: Tensor,
+        lengths: Tensor | None,
         leak: Tensor | float,
         v_threshold: float,
         surrogate: Surrogate,
@@ -90,30 +105,39 @@ class _NormedLif(torch.autograd.Function):
         scale = gain / deviation
         shift = bias - mean * scale
         ctx.constants = LifConstants(1 - float(leak), v_threshold, surrogate)
-        ctx.save_for_backward(current, mean, deviation, scale, shift, mask)
+        ctx.save_for_backward(current, mean, deviation, scale, shift, mask, lengths)
         ctx.loops = normed_lif_loops(current, surrogate) or TorchLoops
-        return ctx.loops.spikes(current, scale, shift, mask, ctx.constants)  # type: ignore[no-any-return]
+        given = current, scale, shift, mask, lengths
+        return ctx.loops.spikes(*given, ctx.constants)  # type: ignore[no-any-return]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        current, mean, deviation, scale, shift, mask = ctx.saved_tensors
-        given = grad.contiguous(), current, mean, scale, shift, mask
-        learns_leak = ctx.needs_input_grad[6]
+        current, mean, deviation, scale, shift, mask, lengths = ctx.saved_tensors
+        given = grad.contiguous(), current, mean, scale, shift, mask, lengths
+        learns_leak = ctx.needs_input_grad[7]
         grad, bias, product, leak = ctx.loops.grads(*given, ctx.constants, learns_leak)
-        gain, count = product / deviation, current[..., 0].numel()
+        gain, count = product / deviation, _num_real(current, lengths)
         along = -scale / deviation * gain / count
         constant = -scale * bias / count - along * mean
-        grad = ctx.loops.through_norm(grad, current, scale, along, constant)
-        return grad, gain, bias, None, None, None, leak, None, None
+        grad = ctx.loops.through_norm(grad, current, scale, along, constant, lengths)
+        return grad, gain, bias, None, None, None, None, leak, None, None
 
 
 class TorchLoops:
-    """The loops step by step; :mod:`.compiled.normed_lif` has the same for a few neurons at a time."""
+    """The loops step by step; :mod:`.compiled.normed_lif` has the same for a few neurons at a time.
+
+    Where there are lengths ``(B,)``, steps behind them have no spikes and no gradient.
+    """
 
     @staticmethod
     def spikes(
-        current: Tensor, scale: Tensor, shift: Tensor, mask: Tensor, constants: LifConstants
+        current: Tensor,
+        scale: Tensor,
+        shift: Tensor,
+        mask: Tensor,
+        lengths: Tensor | None,
+        constants: LifConstants,
     ) -> Tensor:
         """Of currents ``scale x + shift``, times the mask."""
         output, rest = recycled_like(current), torch.zeros_like(current[0])
@@ -122,7 +146,7 @@ class TorchLoops:
             torch.ge(h, constants.v_threshold, out=s)
             rest = h.addcmul_(h, s, value=-1)
             s *= mask[0]
-        return output
+        return silenced(output, lengths)
 
     @staticmethod
     def grads(
@@ -132,6 +156,7 @@ class TorchLoops:
         scale: Tensor,
         shift: Tensor,
         mask: Tensor,
+        lengths: Tensor | None,
         constants: LifConstants,
         learns_leak: bool,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
@@ -141,7 +166,7 @@ class TorchLoops:
         """
         v_mem = _voltage(current, scale, shift, *constants[:2])
         out = recycled_like(v_mem) if learns_leak else v_mem
-        grad = lif_backward(grad, v_mem, *constants, mask, out=out)
+        grad = lif_backward(silenced(grad, lengths), v_mem, *constants, mask, out=out)
         leak = grad_leak(grad, v_mem, constants.v_threshold) if learns_leak else None
         total, product = torch.zeros_like(grad[0]), torch.zeros_like(grad[0])
         for g, x in zip(grad, current, strict=True):
@@ -150,11 +175,18 @@ class TorchLoops:
         return grad, total.sum(dim=0), product.sum(dim=0), leak
 
     @staticmethod
-    def through_norm(grad: Tensor, current: Tensor, scale: Tensor, along: Tensor, constant: Tensor) -> Tensor:
+    def through_norm(
+        grad: Tensor,
+        current: Tensor,
+        scale: Tensor,
+        along: Tensor,
+        constant: Tensor,
+        lengths: Tensor | None,
+    ) -> Tensor:
         """``scale grad + along x + constant``, in place."""
         for g, x in zip(grad, current, strict=True):
             torch.addcmul(torch.addcmul(constant, x, along), g, scale, out=g)
-        return grad
+        return silenced(grad, lengths)
 
 
 def _voltage(current: Tensor, scale: Tensor, shift: Tensor, keep: float, v_threshold: float) -> Tensor:

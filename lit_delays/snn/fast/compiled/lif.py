@@ -17,6 +17,7 @@ from lit_delays.snn.fast.compiled.vectors import (
     BYTES,
     fma,
     load,
+    one_of,
     pointer,
     splat,
     store,
@@ -26,23 +27,26 @@ from lit_delays.snn.fast.compiled.vectors import (
 
 JOB = np.dtype(WORK + [(name, np.int64) for name in (
     "num_steps", "num_samples", "num_neurons", "streams", "surrogate", "constants",
-    "current", "mean", "scale", "shift", "mask", "grad", "output",
+    "lengths", "current", "mean", "scale", "shift", "mask", "grad", "output",
     "sums", "products", "losses",
 )])  # fmt: skip
 """What is to do: numbers, and addresses of numbers.
 
-``constants`` are the share of the voltage that a step keeps, the threshold, and two of the surrogate.
+``constants`` are the share of the voltage that a step keeps, the threshold, and two of the surrogate. Steps
+behind the ``lengths`` of a sample have no spikes and no gradients.
 """
 
 
 @njit
 def _places(job: Any, first: int, count: int, lanes: int) -> Any:
-    """Of every vector its first column, of B N, and its first neuron."""
-    places, in_sample = np.empty((count, 2), np.int64), (job.num_neurons + lanes - 1) // lanes
+    """Of every vector its first column, of B N, its first neuron, and the length of its sample."""
+    places, in_sample = np.empty((count, 3), np.int64), (job.num_neurons + lanes - 1) // lanes
+    lengths = pointer(job.lengths, np.int64(0))
     for j in range(count):
         sample, index = (first + j) // in_sample, (first + j) % in_sample
         neuron = min(index * lanes, job.num_neurons - lanes)
         places[j, 0], places[j, 1] = sample * job.num_neurons + neuron, neuron
+        places[j, 2] = one_of(lengths, sample)
     return places
 
 
@@ -88,6 +92,9 @@ def _spikes(job: Any, here: int, first: int, count: int, one: Any, lanes: int) -
     for t in range(job.num_steps):
         for j in range(count):
             column, neuron = places[j, 0], places[j, 1]
+            if t >= places[j, 2]:
+                _put(job, t * step + column, nothing, one)
+                continue
             x, rest = load(current, t * step + column), load(rests, lanes * j)
             h = _voltage(job, x, rest, neuron, keep, one)
             store(rests, lanes * j, where_at_least(h, v_threshold, nothing, h))
@@ -126,7 +133,10 @@ def _grads(job: Any, here: int, first: int, count: int, one: Any, lanes: int) ->
         store(sums, lanes * j, nothing)
     for t in range(job.num_steps - 1, -1, -1):
         for j in range(count):
-            _grad(job, t, places[j, 0], places[j, 1], step, j, count, here, sums, one, lanes)
+            if t < places[j, 2]:
+                _grad(job, t, places[j, 0], places[j, 1], step, j, count, here, sums, one, lanes)
+            else:
+                _put(job, t * step + places[j, 0], nothing, one)
     for j in range(count):
         store(pointer(job.sums, one), places[j, 0], load(sums, lanes * (count + j)))
         store(pointer(job.products, one), places[j, 0], load(sums, lanes * (2 * count + j)))
@@ -166,10 +176,12 @@ def _through_norm(job: Any, here: int, first: int, count: int, one: Any, lanes: 
     scale, along, shift = pointer(job.scale, one), pointer(job.mean, one), pointer(job.shift, one)
     for t in range(job.num_steps):
         for j in range(count):
-            column, neuron = places[j, 0], places[j, 1]
-            x, g = load(current, t * step + column), load(grad, t * step + column)
-            mean = fma(x, load(along, neuron), load(shift, neuron))
-            _put(job, t * step + column, fma(g, load(scale, neuron), mean), one)
+            column, neuron, value = places[j, 0], places[j, 1], splat(one - one)
+            if t < places[j, 2]:
+                x, g = load(current, t * step + column), load(grad, t * step + column)
+                mean = fma(x, load(along, neuron), load(shift, neuron))
+                value = fma(g, load(scale, neuron), mean)
+            _put(job, t * step + column, value, one)
 
 
 SPIKES = by_blocks("spikes", JOB, _spikes)

@@ -37,11 +37,18 @@ def can(current: Tensor, surrogate: Surrogate) -> bool:
     return known and current.shape[-1] * current.itemsize >= BYTES
 
 
-def spikes(current: Tensor, scale: Tensor, shift: Tensor, mask: Tensor, constants: LifConstants) -> Tensor:
+def spikes(
+    current: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    mask: Tensor,
+    lengths: Tensor | None,
+    constants: LifConstants,
+) -> Tensor:
     """Of normed currents ``scale x + shift``, times the mask."""
     output = recycled_like(current)
     tensors = {"current": current, "scale": scale, "shift": shift, "mask": mask, "output": output}
-    _run(lif.SPIKES, constants, **tensors)
+    _run(lif.SPIKES, lengths, constants, **tensors)
     return output
 
 
@@ -52,6 +59,7 @@ def grads(
     scale: Tensor,
     shift: Tensor,
     mask: Tensor,
+    lengths: Tensor | None,
     constants: LifConstants,
     learns_leak: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
@@ -59,21 +67,30 @@ def grads(
     given = {"grad": grad, "current": current, "mean": mean, "scale": scale, "shift": shift, "mask": mask}
     output = scratch_like("outputs", current, *current.shape)
     sums, products, losses = (torch.empty_like(current[0]) for _ in range(3))
-    _run(lif.GRADS, constants, **given, output=output, sums=sums, products=products, losses=losses)
+    results = {"output": output, "sums": sums, "products": products, "losses": losses}
+    _run(lif.GRADS, lengths, constants, **given, **results)
     return output, sums.sum(dim=0), products.sum(dim=0), -losses.sum() if learns_leak else None
 
 
-def through_norm(grad: Tensor, current: Tensor, scale: Tensor, along: Tensor, constant: Tensor) -> Tensor:
+def through_norm(
+    grad: Tensor,
+    current: Tensor,
+    scale: Tensor,
+    along: Tensor,
+    constant: Tensor,
+    lengths: Tensor | None,
+) -> Tensor:
     """``scale grad + along x + constant``."""
     output = recycled_like(current)
     tensors = {"grad": grad, "current": current, "scale": scale, "mean": along, "shift": constant}
-    _run(lif.THROUGH_NORM, None, **tensors, output=output)
+    _run(lif.THROUGH_NORM, lengths, None, **tensors, output=output)
     return output
 
 
-def _run(loops: Loops, constants: LifConstants | None, **tensors: Tensor) -> None:
+def _run(loops: Loops, lengths: Tensor | None, constants: LifConstants | None, **tensors: Tensor) -> None:
     current, output = tensors["current"], tensors["output"]
     (num_steps, num_samples, num_neurons), lanes = current.shape, BYTES // current.itemsize
+    tensors["lengths"] = torch.full((num_samples,), num_steps) if lengths is None else lengths.long()
     job = np.zeros(1, lif.JOB)
     num_bytes = BYTES * (num_steps + SUMS)
     width = max(1, CACHE // num_bytes)
