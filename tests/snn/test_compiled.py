@@ -122,6 +122,19 @@ def test_kept_loops_belong_to_these_very_sources() -> None:
     assert not Path(threads.numba.config.CACHE_DIR).name.startswith("loops_")  # numba's own, for others
 
 
+def test_a_change_in_any_source_makes_new_loops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = sorted(Path(threads.__file__).parent.glob("*.py"))
+    for source in sources:
+        shutil.copy(source, tmp_path)
+    monkeypatch.setattr(threads, "__file__", str(tmp_path / "threads.py"))
+    digests = {threads._digest.__wrapped__()}
+    for source in sources:
+        with (tmp_path / source.name).open("a") as file:
+            file.write("# changed\n")
+        digests.add(threads._digest.__wrapped__())
+    assert len(digests) == 1 + len(sources)
+
+
 def test_large_sums_are_compiled_and_without_numba_they_are_products(monkeypatch: pytest.MonkeyPatch) -> None:
     x, kernel = torch.randn(100, 64, 64), torch.randn(25, 64, 64)
     assert [form.name for form in delayed_sum._forms if form.can(x, kernel, 112)] == ["compiled", "spectral"]

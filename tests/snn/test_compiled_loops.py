@@ -16,7 +16,7 @@ from lit_delays.snn.fast.compact import _as_truths, compact
 from lit_delays.snn.fast.compiled import gaussian_loops, normed_lif_loops, stages, truth_loops
 from lit_delays.snn.fast.lif_scan import LifConstants
 from lit_delays.snn.fast.normed_lif import TorchLoops
-from lit_delays.snn.kernels import Gaussian, Laplace, soft_kernel
+from lit_delays.snn.kernels import EPSILON, Gaussian, Laplace, soft_kernel
 from lit_delays.snn.network import Layer, layer_output
 from lit_delays.snn.neurons import PLIF
 from lit_delays.snn.surrogates import SLAYER, ATan, Boxcar, FastSigmoid, Surrogate, Triangle
@@ -164,6 +164,20 @@ def test_gaussian_kernels_are_those_of_their_definition(
     for theirs, mine in zip(*pairs, strict=True):
         scale = float(theirs.abs().max()) or 1.0
         torch.testing.assert_close(mine / scale, theirs / scale, **TOLERANCE[dtype])
+
+
+@each_dtype
+def test_powers_of_e_are_right_to_the_last_digits(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    weight, delay = torch.ones(16, 8, 1), 12 * torch.rand(16, 8, 1)
+    loops, sigma = gaussian_loops(weight.to(dtype), Gaussian()), torch.tensor(5.0)
+    assert loops
+    mine = loops.dense_kernel(weight.to(dtype), delay.to(dtype), sigma.to(dtype), 12).double()
+    lag = torch.arange(12).view(-1, 1, 1) - delay.to(dtype).double().squeeze(-1)
+    heights = torch.exp(-0.5 * (lag / 5).square())
+    torch.testing.assert_close(
+        mine, heights / (heights.sum(dim=0) + EPSILON), rtol=10 * torch.finfo(dtype).eps, atol=0.0
+    )
 
 
 @each_dtype

@@ -36,7 +36,7 @@ JOB = np.dtype(WORK + [(name, np.int64) for name in (
 )])  # fmt: skip
 """What is to do: numbers, and addresses of numbers."""
 
-LOG2_E, LAST_BITS, LN2, LN2_REST, LEAST, MINUS_HALF, INVERSE, GUARD, SERIES = range(9)  # of the constants
+LOG2_E, LAST_BITS, MINUS_LN2, LEAST, MINUS_HALF, INVERSE, GUARD, SERIES = range(8)  # of the constants
 TERMS = {torch.float32: 8, torch.float64: 14}  # of the series: enough for every digit
 WIDTH = 8  # vectors of a block
 
@@ -47,7 +47,7 @@ def _exp(job: Any, v: Any, one: Any) -> Any:
     last_bits = constant(job, LAST_BITS, one)
     power = fma(v, constant(job, LOG2_E, one), last_bits)
     n = power - last_bits
-    f = fma(n, constant(job, LN2_REST, one), fma(n, constant(job, LN2, one), v))
+    f = fma(n, constant(job, MINUS_LN2, one), v)
     series = constant(job, SERIES + job.last_term, one)
     for term in range(job.last_term - 1, -1, -1):
         series = fma(series, f, constant(job, SERIES + term, one))
@@ -170,9 +170,8 @@ def _run(loops: Loops, sigma: Tensor, kernel: Tensor, **tensors: Tensor) -> None
 def _constants(dtype: torch.dtype, sigma: float) -> np.ndarray[Any, Any]:
     number = NUMBERS[dtype]
     info = np.finfo(number)
-    ln2 = float(number(math.log(2)))
-    least = info.minexp * math.log(2)
-    of_exp = [1 / math.log(2), 1.5 * 2.0**info.nmant, -ln2, ln2 - math.log(2), least]
+    ln2 = math.log(2)
+    of_exp = [1 / ln2, 1.5 * 2.0**info.nmant, -ln2, info.minexp * ln2]
     series = [1 / math.factorial(term) for term in range(TERMS[dtype])]
     inverse = 1 / max(sigma**2, float(info.tiny))
     return np.array([*of_exp, -0.5 * inverse, inverse, EPSILON, *series], number)
