@@ -22,7 +22,9 @@ RUN case "${DEVICE}" in \
     && pip install dumb-init==1.2.5.post1
 COPY pyproject.toml README.md LICENSE ./
 COPY lit_delays lit_delays
-RUN pip install --constraint constraints.txt . \
+# loops compiled for the CPU, where it is the CPU that trains
+RUN if [ "${DEVICE}" = cpu ]; then extras='[fast]'; fi \
+    && pip install --constraint constraints.txt ".${extras:-}" \
     && pip check \
     && pip uninstall --yes pip
 

@@ -122,6 +122,16 @@ def test_kept_loops_belong_to_these_very_sources() -> None:
     assert not Path(threads.numba.config.CACHE_DIR).name.startswith("loops_")  # numba's own, for others
 
 
+def test_loops_of_a_package_of_another_user_are_kept_in_ones_own_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    find = threads._folder.__wrapped__
+    assert find().parent == Path(threads.__file__).parent / "__pycache__"
+    monkeypatch.setattr(threads.os, "access", lambda path, mode: False)
+    assert find().parent == tmp_path / "lit_delays"
+
+
 def test_a_change_in_any_source_makes_new_loops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = sorted(Path(threads.__file__).parent.glob("*.py"))
     for source in sources:

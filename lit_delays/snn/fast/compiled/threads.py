@@ -7,6 +7,7 @@ them; elsewhere a thread of Python stands in for each.
 
 import ctypes
 import hashlib
+import os
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -42,9 +43,7 @@ def run(function: Callable[[Any], None], job: np.ndarray[Any, Any]) -> None:
 
 @cache
 def _compiled(function: Callable[[Any], None]) -> Any:
-    """What is kept on disk belongs to these very sources: numba looks at the file of the function alone."""
-    signature, kept = numba.types.void(numba.types.voidptr), numba.config.CACHE_DIR
-    folder = Path(__file__).parent / "__pycache__" / f"loops_{_digest()}"
+    signature, kept, folder = numba.types.void(numba.types.voidptr), numba.config.CACHE_DIR, _folder()
     if not folder.exists():
         _tell()
     numba.config.CACHE_DIR = str(folder)
@@ -59,6 +58,18 @@ def _compiled(function: Callable[[Any], None]) -> Any:
 @cache
 def _tell() -> None:
     print("compiling loops for this CPU, once: some ten seconds", file=sys.stderr, flush=True)
+
+
+@cache
+def _folder() -> Path:
+    """Where loops are kept on disk: beside the sources, or in the user's cache where these are not theirs.
+
+    It belongs to these very sources; numba would look at the file of the function alone.
+    """
+    package, caches = Path(__file__).parent, Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    is_mine = os.access(package, os.W_OK)
+    beside = package / "__pycache__" if is_mine else caches.expanduser() / "lit_delays"
+    return beside / f"loops_{_digest()}"
 
 
 @cache
