@@ -24,7 +24,7 @@ from lit_delays.snn.fast.compiled.transform import Transform, make_transform
 from lit_delays.snn.surrogates import ATan
 
 MIXTURES = ((1.0, 1.0), (0.5, 0.0), (0.0, -2.0))
-HALVES = [2, 3, 5, 6, 16, 60, 75, 512]
+HALVES = [2, 3, 5, 6, 16, 60, 75, 512, 1280]  # of the last a single vector fills the cache
 CPU = torch.device("cpu")
 
 
