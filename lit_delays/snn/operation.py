@@ -12,6 +12,8 @@ from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
 
 import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -65,7 +67,7 @@ class Operation(Generic[P, Result]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result:
         """Run the first form that can, else the plain one."""
         wanted = _chosen.get().get(self.name)
-        if wanted == PLAIN or is_transformed():
+        if wanted == PLAIN or is_transformed(*args, *kwargs.values()):
             return self.plain(*args, **kwargs)
         for form in self._forms:
             if wanted == form.name or (wanted is None and form.can(*args, **kwargs)):
@@ -74,9 +76,21 @@ class Operation(Generic[P, Result]):
         return self.plain(*args, **kwargs)
 
 
-def is_transformed() -> bool:
-    """Whether torch looks into the functions that are called: to export them, or under ``torch.func``."""
-    return torch.compiler.is_exporting() or torch._C._are_functorch_transforms_active()
+def is_transformed(*args: object) -> bool:
+    """Whether torch looks into the functions that are called, or tensors are not plain numbers in memory.
+
+    So it is where they are exported or traced, under ``torch.func``, modes that see every operation (of fake
+    tensors, say) and derivatives forward.
+    """
+    tensors = (arg for arg in args if isinstance(arg, Tensor))
+    return (
+        torch.compiler.is_exporting()
+        or torch._C._get_tracing_state() is not None
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack() > 0
+        or forward_ad._current_level >= 0
+        or any(type(it) not in (Tensor, nn.Parameter) or it.is_neg() for it in tensors)
+    )
 
 
 @contextmanager

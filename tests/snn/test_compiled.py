@@ -96,14 +96,17 @@ def test_the_number_and_kind_of_threads_changes_nothing(
     assert torch.equal(alone, shared)
 
 
-def test_without_a_folder_to_keep_loops_in_every_process_compiles_its_own(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    "failure", [RuntimeError("no locator available"), OSError("No space left on device")]
+)
+def test_loops_that_cannot_be_kept_are_compiled_in_every_process(
+    failure: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = threads.numba.cfunc
 
     def refuse(signature: object, cache: bool = False) -> object:
         if cache:
-            raise RuntimeError("cannot cache function: no locator available")
+            raise failure
         return real(signature)
 
     monkeypatch.setattr(threads.numba, "cfunc", refuse)
@@ -122,14 +125,53 @@ def test_kept_loops_belong_to_these_very_sources() -> None:
     assert not Path(threads.numba.config.CACHE_DIR).name.startswith("loops_")  # numba's own, for others
 
 
+DEFAULT_DEVICE = """
+from functools import partial
+
+import torch
+from lit_delays.snn.network import Network
+from lit_delays.snn.network_config import NetworkConfig
+from lit_delays.snn.synapses import SynapticDelays
+
+kinds = partial(SynapticDelays, fan_in=None), partial(SynapticDelays, fan_in=6)
+networks = [Network(NetworkConfig(synapses=kind)) for kind in kinds]
+x = torch.ones(40, 32, 140)
+torch.set_default_device("meta")
+for network in networks:
+    network(x).sum().backward()
+    print(network.readout.synapses.weight.grad.device, flush=True)
+"""
+
+
+def test_the_default_device_is_that_of_new_tensors_and_not_of_ours() -> None:
+    ran = subprocess.run([sys.executable, "-c", DEFAULT_DEVICE], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (0, "cpu\ncpu\n"), ran.stderr
+
+
 def test_loops_of_a_package_of_another_user_are_kept_in_ones_own_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (package := tmp_path / "package").mkdir()
+    for source in Path(threads.__file__).parent.glob("*.py"):
+        shutil.copy(source, package)
+    monkeypatch.setattr(threads, "__file__", str(package / "threads.py"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     find = threads._folder.__wrapped__
-    assert find().parent == Path(threads.__file__).parent / "__pycache__"
-    monkeypatch.setattr(threads.os, "access", lambda path, mode: False)
+    assert find().parent == package / "__pycache__"
+    shutil.rmtree(package / "__pycache__")
+    (package / "__pycache__").touch()  # no folder can be made there
     assert find().parent == tmp_path / "lit_delays"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(package / "threads.py"))
+    assert find() is None
+
+
+def test_where_nothing_can_be_kept_loops_are_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_folder", lambda: None)
+    monkeypatch.setattr(threads, "_compiled", threads._compiled.__wrapped__)
+    x, before = torch.ones(5, 1, 20), threads.numba.config.CACHE_DIR
+    transform(3, torch.float32).forward(x, out := torch.empty(1, 9, 1, 20))
+    torch.testing.assert_close(out.view(9, 20), definition(3, 5).float() @ x.flatten(1), rtol=1e-5, atol=1e-5)
+    assert before == threads.numba.config.CACHE_DIR
 
 
 def test_a_change_in_any_source_makes_new_loops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +184,9 @@ def test_a_change_in_any_source_makes_new_loops(tmp_path: Path, monkeypatch: pyt
         with (tmp_path / source.name).open("a") as file:
             file.write("# changed\n")
         digests.add(threads._digest.__wrapped__())
-    assert len(digests) == 1 + len(sources)
+    monkeypatch.setattr(threads.binding, "get_host_cpu_name", lambda: "another")
+    digests.add(threads._digest.__wrapped__())
+    assert len(digests) == 2 + len(sources)
 
 
 def test_large_sums_are_compiled_and_without_numba_they_are_products(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -180,6 +180,15 @@ def test_powers_of_e_are_right_to_the_last_digits(dtype: torch.dtype) -> None:
     )
 
 
+@pytest.mark.parametrize("types", [(torch.float64, torch.float32), (torch.float32, torch.float64)])
+def test_weights_and_delays_of_two_types_are_not_taken_for_one(types: tuple[torch.dtype, ...]) -> None:
+    weight, delay = torch.randn(8, 8, 1, dtype=types[0]), 9 * torch.rand(8, 8, 1, dtype=types[1])
+    kernels = [
+        form(weight, delay, torch.tensor(2.0), 10, Gaussian()) for form in (soft_kernel.plain, soft_kernel)
+    ]
+    assert torch.equal(*kernels)
+
+
 @each_dtype
 def test_a_delay_that_is_no_number_is_seen_and_far_ones_have_no_weight(dtype: torch.dtype) -> None:
     weight, delay = torch.ones(4, 6, 1, dtype=dtype), torch.full((4, 6, 1), 2.0, dtype=dtype)

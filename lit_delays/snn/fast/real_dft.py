@@ -114,19 +114,19 @@ def make_transform(
         device: Where they lie.
     """
     num_rows = n // columns
-    g, h = torch.arange(num_rows // 2), torch.arange(columns)
+    g, h = torch.arange(num_rows // 2, device="cpu"), torch.arange(columns, device="cpu")
     twice = 2 * (g[:, None] + num_rows * h) + 1  # of each frequency, (G, Q)
-    mix = torch.tensor(mixtures, dtype=torch.float64)
+    mix = torch.tensor(mixtures, dtype=torch.float64, device="cpu")
 
     def as_given(matrix: Tensor) -> Tensor:
         return matrix.to(device, dtype).contiguous()
 
     if is_one_product(n, columns, num_steps):
-        real, imaginary = _waves(n, twice[..., None] * torch.arange(num_steps))
+        real, imaginary = _waves(n, twice[..., None] * torch.arange(num_steps, device="cpu"))
         rows = torch.einsum("rc,cght->grht", mix, torch.stack([real, imaginary]))
         return Transform(None, as_given(rows.flatten(1, 2)))
-    first = torch.stack(_waves(num_rows, (2 * g[:, None] + 1) * torch.arange(num_rows)), dim=1)
-    real, imaginary = _waves(n, twice[..., None] * torch.arange(columns))  # (G, Q, Q)
+    first = torch.stack(_waves(num_rows, (2 * g[:, None] + 1) * torch.arange(num_rows, device="cpu")), dim=1)
+    real, imaginary = _waves(n, twice[..., None] * torch.arange(columns, device="cpu"))  # (G, Q, Q)
     turned = torch.stack([torch.stack([real, -imaginary]), torch.stack([imaginary, real])])
     second = torch.einsum("rc,czghq->grhzq", mix, turned)
     return Transform(as_given(first), as_given(second.flatten(3, 4).flatten(1, 2)))

@@ -25,6 +25,7 @@ def _can(weight: Tensor, delay: Tensor, sigma: Tensor, num_lags: int, kernel: Ke
     return (
         not sigma.requires_grad
         and delay.shape == weight.shape
+        and delay.dtype == weight.dtype
         and sigma.ndim == 0
         and _has_own_slope(type(kernel))
     )

@@ -25,7 +25,7 @@ SMALL = 1.0  # multiply-adds of a large product, in the time of one here; measur
 
 @uncompiled
 def _can(x: Tensor, taps: Tensor, inputs: Tensor, num_steps: int) -> bool:
-    if x.device.type != "cpu" or x.dtype != taps.dtype or torch.is_autocast_enabled("cpu"):
+    if x.device.type != "cpu" or x.dtype != taps.dtype or torch.is_autocast_enabled("cpu") or not x.numel():
         return False
     return is_cheaper(x, taps, num_steps) and sparse_loops(x, taps.shape[1]) is not None
 

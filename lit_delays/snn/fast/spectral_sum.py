@@ -47,7 +47,7 @@ SPECTRA = 2**25  # numbers of a spectrum of signals in memory at once
 
 @uncompiled
 def _can(x: Tensor, kernel: Tensor, num_steps: int) -> bool:
-    return is_cheaper(tuple(x.shape), tuple(kernel.shape), num_steps)
+    return x.numel() > 0 and is_cheaper(tuple(x.shape), tuple(kernel.shape), num_steps)
 
 
 @uncompiled

@@ -66,7 +66,7 @@ def _starts() -> bool:
         import_module("lit_delays.snn.fast.compiled.vectors")
     except ModuleNotFoundError:
         return False
-    except ImportError as error:  # it wants another NumPy, say
+    except Exception as error:  # it wants another NumPy, or has other inner parts
         warnings.warn(f"numba does not start, so loops run without it: {error}", stacklevel=3)
         return False
     return True

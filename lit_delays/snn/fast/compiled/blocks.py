@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numba import carray, float32, float64, njit
 
-from lit_delays.snn.fast.compiled.vectors import BYTES, next_share, njit_as, one_of, pointer, splat
+from lit_delays.snn.fast.compiled.vectors import BYTES, next_of, njit_as, one_of, pointer, splat
 
 Loops = dict[torch.dtype, Callable[[Any], None]]
 NUMBERS: dict[torch.dtype, Any] = {
@@ -19,12 +19,15 @@ NUMBERS: dict[torch.dtype, Any] = {
     torch.float64: np.float64,
 }  # that loops can read
 
-WORK = [(name, np.int64) for name in ("share", "num_shares", "total", "num_vectors", "num_bytes")]
+WORK = [(name, np.int64) for name in (
+    "share", "thread", "num_shares", "total", "num_vectors", "num_bytes", "memory",
+)]  # fmt: skip
 """The first numbers of any job.
 
-``share`` counts what the threads have taken, of ``num_shares``; ``total`` vectors are to do, ``num_vectors``
-in a block, which is lent ``num_bytes`` of memory.
+``share`` counts what the threads have taken, of ``num_shares``, and ``thread`` the threads; ``total`` vectors
+are to do, ``num_vectors`` in a block, which is lent ``num_bytes`` of the ``memory`` of all threads.
 """
+SHARE_TAKEN, THREAD_CAME = 0, 1  # where the counters lie
 
 SHARE = 64  # vectors that a thread takes at a time
 
@@ -38,7 +41,7 @@ def share_out(
         job: The one record to write to.
         total: Vectors that are to do.
         num_vectors: Of a block, at most.
-        num_bytes: Memory that a block needs.
+        num_bytes: Memory that a block needs, whole vectors.
         share: Vectors that a thread takes at a time.
     """
     job["num_shares"], job["total"] = max(1, total // share), total
@@ -70,18 +73,17 @@ def _entry(name: str, kind: np.dtype[Any], block: Any, number: Any) -> Callable[
     @njit_as(f"by_blocks_{name}")
     def entered(address: Any) -> None:
         job, one = carray(address, 1, kind)[0], number(1)
-        memory = np.empty(job.num_bytes + BYTES, np.uint8)
-        here = (np.int64(memory.ctypes.data) + BYTES - 1) // BYTES * BYTES
+        here = job.memory + job.num_bytes * next_of(address, THREAD_CAME)
         while True:
-            share = next_share(address)
+            share = next_of(address, SHARE_TAKEN)
             if share >= job.num_shares:
                 break
             end = job.total * (share + 1) // job.num_shares
             for first in range(job.total * share // job.num_shares, end, job.num_vectors):
                 block(job, here, first, min(job.num_vectors, end - first), one, lanes)
-        memory[0] = 0  # numba frees it after this, its last use, and knows nothing of addresses
 
-    # what is kept on disk goes by a function's name, and by the values that it encloses: so it has none
+    # numba keeps a function on disk under its name and what it encloses. That would be another function,
+    # which is new in every process, and nothing would be found again: so it is a global of this one.
     entry = FunctionType(_enter.__code__, {"__name__": __name__, "_entered": entered}, name)
     entry.__qualname__ = name
     return entry

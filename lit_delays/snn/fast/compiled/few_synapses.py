@@ -31,11 +31,12 @@ class SynapseLists:
 
     def __init__(self, inputs: Tensor, num_inputs: int) -> None:
         (num_outputs, fan_in), sources = inputs.shape, inputs.flatten()
-        pairs = torch.arange(len(sources))
+        pairs = torch.arange(len(sources), device=inputs.device)
         targets, order = pairs // fan_in, sources.argsort(stable=True)
         self.source_of, self.target_of = sources, targets
         ends = sources.bincount(minlength=num_inputs).cumsum(0)
-        self.by_target = torch.arange(num_outputs + 1) * fan_in, sources, pairs
+        starts = torch.arange(num_outputs + 1, device=inputs.device) * fan_in
+        self.by_target = starts, sources, pairs
         self.by_source = torch.cat([ends.new_zeros(1), ends]), targets[order], order
 
 

@@ -21,6 +21,7 @@ from lit_delays.snn.fast.compiled.vectors import (
     pointer,
     splat,
     store,
+    store_one,
     stream,
     where_at_least,
 )
@@ -36,18 +37,26 @@ JOB = np.dtype(WORK + [(name, np.int64) for name in (
 behind the ``lengths`` of a sample have no spikes and no gradients.
 """
 
+PLACE = BYTES // 8  # numbers of a vector's place, which has a vector of memory
+
 
 @njit
-def _places(job: Any, first: int, count: int, lanes: int) -> Any:
-    """Of every vector its first column, of B N, its first neuron, and the length of its sample."""
-    places, in_sample = np.empty((count, 3), np.int64), (job.num_neurons + lanes - 1) // lanes
-    lengths = pointer(job.lengths, np.int64(0))
+def _places(job: Any, address: int, first: int, count: int, lanes: int) -> Any:
+    """Of every vector its first column, of B N, its first neuron, and the length of its sample: in memory."""
+    places, lengths = pointer(address, np.int64(0)), pointer(job.lengths, np.int64(0))
+    in_sample = (job.num_neurons + lanes - 1) // lanes
     for j in range(count):
         sample, index = (first + j) // in_sample, (first + j) % in_sample
         neuron = min(index * lanes, job.num_neurons - lanes)
-        places[j, 0], places[j, 1] = sample * job.num_neurons + neuron, neuron
-        places[j, 2] = one_of(lengths, sample)
+        store_one(places, PLACE * j, sample * job.num_neurons + neuron)
+        store_one(places, PLACE * j + 1, neuron)
+        store_one(places, PLACE * j + 2, one_of(lengths, sample))
     return places
+
+
+@njit
+def _place(places: Any, j: int) -> Any:
+    return one_of(places, PLACE * j), one_of(places, PLACE * j + 1), one_of(places, PLACE * j + 2)
 
 
 @njit
@@ -86,13 +95,13 @@ def _slope(job: Any, excess: Any, one: Any) -> Any:
 def _spikes(job: Any, here: int, first: int, count: int, one: Any, lanes: int) -> None:
     current, mask, rests = pointer(job.current, one), pointer(job.mask, one), pointer(here, one)
     keep, v_threshold, nothing = constant(job, 0, one), constant(job, 1, one), splat(one - one)
-    places, step = _places(job, first, count, lanes), job.num_samples * job.num_neurons
+    places, step = _places(job, here + BYTES * count, first, count, lanes), job.num_samples * job.num_neurons
     for j in range(count):
         store(rests, lanes * j, nothing)
     for t in range(job.num_steps):
         for j in range(count):
-            column, neuron = places[j, 0], places[j, 1]
-            if t >= places[j, 2]:
+            column, neuron, length = _place(places, j)
+            if t >= length:
                 _put(job, t * step + column, nothing, one)
                 continue
             x, rest = load(current, t * step + column), load(rests, lanes * j)
@@ -111,13 +120,13 @@ def _rest(voltages: Any, t: int, j: int, count: int, v_threshold: Any, nothing: 
 
 
 @njit
-def _remember(job: Any, here: int, places: Any, one: Any, lanes: int) -> None:
+def _remember(job: Any, here: int, places: Any, count: int, one: Any, lanes: int) -> None:
     """The voltages of all steps."""
-    current, voltages, count = pointer(job.current, one), pointer(here, one), len(places)
+    current, voltages = pointer(job.current, one), pointer(here, one)
     keep, v_threshold, nothing = constant(job, 0, one), constant(job, 1, one), splat(one - one)
     for t in range(job.num_steps):
         for j in range(count):
-            column, neuron = places[j, 0], places[j, 1]
+            column, neuron, _ = _place(places, j)
             x = load(current, t * job.num_samples * job.num_neurons + column)
             rest = _rest(voltages, t, j, count, v_threshold, nothing, lanes)
             store(voltages, lanes * (count * t + j), _voltage(job, x, rest, neuron, keep, one))
@@ -126,21 +135,24 @@ def _remember(job: Any, here: int, places: Any, one: Any, lanes: int) -> None:
 @njit
 def _grads(job: Any, here: int, first: int, count: int, one: Any, lanes: int) -> None:
     """Gradients of the normed currents, and three sums over time."""
-    places, step = _places(job, first, count, lanes), job.num_samples * job.num_neurons
-    _remember(job, here, places, one, lanes)
-    sums, nothing = pointer(here + BYTES * count * job.num_steps, one), splat(one - one)
+    behind, step = here + BYTES * count * job.num_steps, job.num_samples * job.num_neurons
+    places = _places(job, behind + 4 * BYTES * count, first, count, lanes)
+    _remember(job, here, places, count, one, lanes)
+    sums, nothing = pointer(behind, one), splat(one - one)
     for j in range(4 * count):
         store(sums, lanes * j, nothing)
     for t in range(job.num_steps - 1, -1, -1):
         for j in range(count):
-            if t < places[j, 2]:
-                _grad(job, t, places[j, 0], places[j, 1], step, j, count, here, sums, one, lanes)
+            column, neuron, length = _place(places, j)
+            if t < length:
+                _grad(job, t, column, neuron, step, j, count, here, sums, one, lanes)
             else:
-                _put(job, t * step + places[j, 0], nothing, one)
+                _put(job, t * step + column, nothing, one)
     for j in range(count):
-        store(pointer(job.sums, one), places[j, 0], load(sums, lanes * (count + j)))
-        store(pointer(job.products, one), places[j, 0], load(sums, lanes * (2 * count + j)))
-        store(pointer(job.losses, one), places[j, 0], load(sums, lanes * (3 * count + j)))
+        column, _, _ = _place(places, j)
+        store(pointer(job.sums, one), column, load(sums, lanes * (count + j)))
+        store(pointer(job.products, one), column, load(sums, lanes * (2 * count + j)))
+        store(pointer(job.losses, one), column, load(sums, lanes * (3 * count + j)))
 
 
 @njit
@@ -171,13 +183,13 @@ def _add(sums: Any, place: int, a: Any, b: Any) -> None:
 @njit
 def _through_norm(job: Any, here: int, first: int, count: int, one: Any, lanes: int) -> None:
     """From gradients of normed currents to those of the currents, which have a part in the means."""
-    places, step = _places(job, first, count, lanes), job.num_samples * job.num_neurons
+    places, step = _places(job, here, first, count, lanes), job.num_samples * job.num_neurons
     current, grad = pointer(job.current, one), pointer(job.grad, one)
     scale, along, shift = pointer(job.scale, one), pointer(job.mean, one), pointer(job.shift, one)
     for t in range(job.num_steps):
         for j in range(count):
-            column, neuron, value = places[j, 0], places[j, 1], splat(one - one)
-            if t < places[j, 2]:
+            (column, neuron, length), value = _place(places, j), splat(one - one)
+            if t < length:
                 x, g = load(current, t * step + column), load(grad, t * step + column)
                 mean = fma(x, load(along, neuron), load(shift, neuron))
                 value = fma(g, load(scale, neuron), mean)

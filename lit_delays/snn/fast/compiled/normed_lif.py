@@ -21,7 +21,7 @@ from lit_delays.snn.fast.scratch import scratch_like
 from lit_delays.snn.surrogates import ATan, Boxcar, FastSigmoid, Surrogate, Triangle
 
 CACHE = 2**18  # bytes of a thread's voltages
-SUMS = 4  # vectors of a block, beside the voltages of every step
+BESIDE = 5  # vectors, beside the voltages of every step: four sums and a place
 SURROGATES: dict[type[Surrogate], Callable[[Any], tuple[float, float]]] = {
     ATan: lambda it: (it.slope / 2, math.pi / 2 * it.slope),
     FastSigmoid: lambda it: (1.0, it.slope),
@@ -87,12 +87,16 @@ def through_norm(
     return output
 
 
+def _lengths(lengths: Tensor | None, num_steps: int, num_samples: int) -> Tensor:
+    return torch.full((num_samples,), num_steps, device="cpu") if lengths is None else lengths.long()
+
+
 def _run(loops: Loops, lengths: Tensor | None, constants: LifConstants | None, **tensors: Tensor) -> None:
     current, output = tensors["current"], tensors["output"]
     (num_steps, num_samples, num_neurons), lanes = current.shape, BYTES // current.itemsize
-    tensors["lengths"] = torch.full((num_samples,), num_steps) if lengths is None else lengths.long()
+    tensors["lengths"] = _lengths(lengths, num_steps, num_samples)
     job = np.zeros(1, lif.JOB)
-    num_bytes = BYTES * (num_steps + SUMS)
+    num_bytes = BYTES * (num_steps + BESIDE)
     width = max(1, CACHE // num_bytes)
     share_out(job, num_samples * -(-num_neurons // lanes), width, num_bytes * width)
     job["num_steps"], job["num_samples"], job["num_neurons"] = num_steps, num_samples, num_neurons

@@ -12,12 +12,17 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryFile
 from threading import Lock, Thread
 from typing import Any
 
 import numba
 import numpy as np
 import torch
+from llvmlite import binding
+
+from lit_delays.snn.fast.compiled.vectors import BYTES
+from lit_delays.snn.fast.scratch import scratch
 
 Entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 _compiling = Lock()
@@ -33,6 +38,9 @@ def run(function: Callable[[Any], None], job: np.ndarray[Any, Any]) -> None:
     with _compiling:  # once, also where two threads ask at the same time
         entry = _compiled(function).address
     num_threads = torch.get_num_threads()
+    size = (num_threads * int(job["num_bytes"][0]) + BYTES,)
+    memory = scratch("blocks", size, torch.uint8, torch.device("cpu"))
+    job["memory"] = -(-memory.data_ptr() // BYTES) * BYTES
     if num_threads == 1:
         Entry(entry)(job.ctypes.data)
     elif team := _team():
@@ -44,12 +52,12 @@ def run(function: Callable[[Any], None], job: np.ndarray[Any, Any]) -> None:
 @cache
 def _compiled(function: Callable[[Any], None]) -> Any:
     signature, kept, folder = numba.types.void(numba.types.voidptr), numba.config.CACHE_DIR, _folder()
-    if not folder.exists():
+    if folder is None or not any(folder.iterdir()):
         _tell()
-    numba.config.CACHE_DIR = str(folder)
+    numba.config.CACHE_DIR = str(folder or "")
     try:
-        return numba.cfunc(signature, cache=True)(function)
-    except RuntimeError:  # no folder that may be written: compiled in every process
+        return numba.cfunc(signature, cache=folder is not None)(function)
+    except (OSError, RuntimeError):  # the disk is full, say: compiled in this process alone
         return numba.cfunc(signature)(function)
     finally:
         numba.config.CACHE_DIR = kept
@@ -61,21 +69,29 @@ def _tell() -> None:
 
 
 @cache
-def _folder() -> Path:
-    """Where loops are kept on disk: beside the sources, or in the user's cache where these are not theirs.
+def _folder() -> Path | None:
+    """Where loops are kept on disk: beside the sources, or in the user's cache; None where neither can be.
 
-    It belongs to these very sources; numba would look at the file of the function alone.
+    It belongs to these very sources and this kind of CPU. Numba would look at the file of the function alone,
+    and where it cannot write to its folder it would take another.
     """
-    package, caches = Path(__file__).parent, Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    is_mine = os.access(package, os.W_OK)
-    beside = package / "__pycache__" if is_mine else caches.expanduser() / "lit_delays"
-    return beside / f"loops_{_digest()}"
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    for parent in (Path(__file__).parent / "__pycache__", Path(caches) / "lit_delays"):
+        try:
+            folder = parent.expanduser() / f"loops_{_digest()}"
+            folder.mkdir(parents=True, exist_ok=True)
+            TemporaryFile(dir=folder).close()
+        except (OSError, RuntimeError):  # the latter where nobody knows a home
+            continue
+        return folder
+    return None
 
 
 @cache
 def _digest() -> str:
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    sources = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    cpu = f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
+    return hashlib.sha256(sources + cpu.encode()).hexdigest()[:16]
 
 
 @cache

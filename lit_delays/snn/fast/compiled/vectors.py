@@ -275,14 +275,14 @@ def total(typing: Any, a: Any) -> Any:
 
 
 @intrinsic
-def next_share(typing: Any, counter: Any) -> Any:
-    """The next share of the work, from a counter at an address that all threads raise by one."""
+def next_of(typing: Any, counters: Any, index: Any) -> Any:
+    """The next number of a counter, one of those at an address, which all threads raise by one."""
 
     def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        place = builder.bitcast(args[0], I64.as_pointer())
+        place = builder.gep(builder.bitcast(args[0], I64.as_pointer()), [args[1]])
         return builder.atomic_rmw("add", place, ir.Constant(I64, 1), "monotonic")
 
-    return types.int64(types.voidptr), code
+    return types.int64(types.voidptr, types.int64), code
 
 
 def _place(builder: Any, args: Any, kind: Any) -> Any:
