@@ -269,7 +269,10 @@ def tell(options: argparse.Namespace, rows: list[Row]) -> None:
 
 
 def table(groups: dict[tuple[str, str], list[Row]]) -> list[str]:
-    """Means over seeds; the range is a 95 % interval by Student, where there are seeds enough."""
+    """Means over seeds; the range is a 95 % interval by Student, where there are seeds enough.
+
+    Runs that shared their core with others may have no seconds.
+    """
     counted = all("synaptic_operations" in row for rows in groups.values() for row in rows)
     heads = ["group", "variant", "seeds", "test score", "parameters", "seconds a run"]
     heads += ["synaptic operations a sample"] * counted
@@ -278,7 +281,7 @@ def table(groups: dict[tuple[str, str], list[Row]]) -> list[str]:
         mean, half = spread([row["accuracy"] for row in rows])
         form = "{:.1%}" if is_share(rows) else "{:.4f}"
         score = form.format(mean) + (f" +- {form.format(half)}" if half else "")
-        seconds = statistics.median(row["seconds"] for row in rows)
+        seconds = statistics.median(row.get("seconds", math.nan) for row in rows)
         cells = [group, name, str(len(rows)), score, f"{rows[0]['num_parameters']:,}", f"{seconds:.0f}"]
         if counted:
             cells.append(f"{statistics.mean(row['synaptic_operations'] for row in rows):,.0f}")
@@ -302,7 +305,7 @@ def draw(groups: dict[tuple[str, str], list[Row]], path: Path) -> None:
     """Every seed a dot, every mean a line; beside it, score by cost, where variants differ in cost."""
     counted = all("synaptic_operations" in row for rows in groups.values() for row in rows)
     cost = "synaptic_operations" if counted else "seconds"
-    paid = [statistics.median(row[cost] for row in rows) for rows in groups.values()]
+    paid = [statistics.median(row.get(cost, math.nan) for row in rows) for rows in groups.values()]
     differ = max(paid) > 1.5 * min(paid) or len(paid) == 1
     figure = Figure(figsize=(11.0 if differ else 6.5, 4.2), layout="constrained")
     bars, *others = figure.subplots(1, 1 + differ, squeeze=False)[0]

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ if stages() is None:
 
 from lit_delays.snn.fast.compiled import threads
 from lit_delays.snn.fast.compiled.transform import Transform, make_transform
+from lit_delays.snn.fast.compiled.vectors import BYTES
 from lit_delays.snn.surrogates import ATan
 
 MIXTURES = ((1.0, 1.0), (0.5, 0.0), (0.0, -2.0))
@@ -94,6 +96,24 @@ def test_the_number_and_kind_of_threads_changes_nothing(
     finally:
         torch.set_num_threads(before)
     assert torch.equal(alone, shared)
+
+
+def test_every_thread_has_memory_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, lend, before = [], threads.scratch, torch.get_num_threads()
+
+    def counted(name: str, shape: tuple[int, ...], *rest: Any) -> Tensor:
+        sizes.append(shape[0])
+        return lend(name, shape, *rest)
+
+    monkeypatch.setattr(threads, "scratch", counted)
+    try:
+        for num_threads in (1, 3):
+            torch.set_num_threads(num_threads)
+            transform(16, torch.float32).forward(torch.ones(9, 1, 40), torch.empty(4, 12, 1, 40))
+    finally:
+        torch.set_num_threads(before)
+    alone, three = (size - BYTES for size in sizes)
+    assert three == 3 * alone > 0
 
 
 @pytest.mark.parametrize(
