@@ -282,7 +282,8 @@ def table(groups: dict[tuple[str, str], list[Row]]) -> list[str]:
         form = "{:.1%}" if is_share(rows) else "{:.4f}"
         score = form.format(mean) + (f" +- {form.format(half)}" if half else "")
         seconds = statistics.median(row.get("seconds", math.nan) for row in rows)
-        cells = [group, name, str(len(rows)), score, f"{rows[0]['num_parameters']:,}", f"{seconds:.0f}"]
+        duration = "-" if math.isnan(seconds) else f"{seconds:.0f}"
+        cells = [group, name, str(len(rows)), score, f"{rows[0]['num_parameters']:,}", duration]
         if counted:
             cells.append(f"{statistics.mean(row['synaptic_operations'] for row in rows):,.0f}")
         lines.append(f"| {' | '.join(cells)} |")
