@@ -119,8 +119,8 @@ class _NormedLif(torch.autograd.Function):
         grad, bias, product, leak = ctx.loops.grads(*given, ctx.constants, learns_leak)
         gain, count = product / deviation, _num_real(current, lengths)
         along = -scale / deviation * gain / count
-        constant = -scale * bias / count - along * mean
-        grad = ctx.loops.through_norm(grad, current, scale, along, constant, lengths)
+        offset = -scale * bias / count - along * mean
+        grad = ctx.loops.through_norm(grad, current, scale, along, offset, lengths)
         return grad, gain, bias, None, None, None, None, leak, None, None
 
 
@@ -180,12 +180,12 @@ class TorchLoops:
         current: Tensor,
         scale: Tensor,
         along: Tensor,
-        constant: Tensor,
+        offset: Tensor,
         lengths: Tensor | None,
     ) -> Tensor:
-        """``scale grad + along x + constant``, in place."""
+        """``scale grad + along x + offset``, in place."""
         for g, x in zip(grad, current, strict=True):
-            torch.addcmul(torch.addcmul(constant, x, along), g, scale, out=g)
+            torch.addcmul(torch.addcmul(offset, x, along), g, scale, out=g)
         return silenced(grad, lengths)
 
 

@@ -29,7 +29,7 @@ from lit_delays.snn.fast.compiled.vectors import (
 JOB = np.dtype(WORK + [(name, np.int64) for name in (
     "num_steps", "num_samples", "num_neurons", "streams", "surrogate", "constants",
     "lengths", "current", "mean", "scale", "shift", "mask", "grad", "output",
-    "sums", "products", "losses",
+    "sums", "products", "losses", "along", "offset",
 )])  # fmt: skip
 """What is to do: numbers, and addresses of numbers.
 
@@ -185,14 +185,14 @@ def _through_norm(job: Any, here: int, first: int, count: int, one: Any, lanes: 
     """From gradients of normed currents to those of the currents, which have a part in the means."""
     places, step = _places(job, here, first, count, lanes), job.num_samples * job.num_neurons
     current, grad = pointer(job.current, one), pointer(job.grad, one)
-    scale, along, shift = pointer(job.scale, one), pointer(job.mean, one), pointer(job.shift, one)
+    scale, along, offset = pointer(job.scale, one), pointer(job.along, one), pointer(job.offset, one)
     for t in range(job.num_steps):
         for j in range(count):
             (column, neuron, length), value = _place(places, j), splat(one - one)
             if t < length:
                 x, g = load(current, t * step + column), load(grad, t * step + column)
-                mean = fma(x, load(along, neuron), load(shift, neuron))
-                value = fma(g, load(scale, neuron), mean)
+                through_mean = fma(x, load(along, neuron), load(offset, neuron))
+                value = fma(g, load(scale, neuron), through_mean)
             _put(job, t * step + column, value, one)
 
 

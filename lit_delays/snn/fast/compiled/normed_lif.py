@@ -77,12 +77,12 @@ def through_norm(
     current: Tensor,
     scale: Tensor,
     along: Tensor,
-    constant: Tensor,
+    offset: Tensor,
     lengths: Tensor | None,
 ) -> Tensor:
-    """``scale grad + along x + constant``."""
+    """``scale grad + along x + offset``."""
     output = recycled_like(current)
-    tensors = {"grad": grad, "current": current, "scale": scale, "mean": along, "shift": constant}
+    tensors = {"grad": grad, "current": current, "scale": scale, "along": along, "offset": offset}
     _run(lif.THROUGH_NORM, lengths, None, **tensors, output=output)
     return output
 
